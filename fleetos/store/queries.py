@@ -105,7 +105,8 @@ async def find_run(database: Readable, given: str) -> str:
         raise UnknownRun(f"several runs begin with {given}", f"give more letters: {shown}")
     if newest_rows:
         candidates = dict.fromkeys(word for row in newest_rows for word in row)
-        hint = did_you_mean(given, candidates, RUNS_SUGGESTED) or f"did you mean {newest_rows[0][0]}?"
+        newest = f"the newest run is {newest_rows[0][0]}; `fleetos runs` lists them"
+        hint = did_you_mean(given, candidates, RUNS_SUGGESTED) or newest
     else:
         hint = "this database holds no runs yet"
     raise UnknownRun(f"there is no run {given[:32]!r} in {database.location.shown}", hint)

@@ -222,6 +222,8 @@ class ChangeAdopted:
 
     server_id: str
     attempt: int
+    ran: bool = False
+    """The server was seen running before, whatever it was at the intent: the change stopped it."""
     kind: Literal["change-adopted"] = "change-adopted"
 
 

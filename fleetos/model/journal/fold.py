@@ -133,7 +133,8 @@ def _fold_attempt(target: Target, event: _AttemptEvent, at: datetime) -> Target:
         case ChangeAdopted():
             # The change may be somebody else's: the send stays unanswered until the driver sees the disk.
             attempt = replace(_require_attempt(target, event.attempt), adopted=True)
-            return _replace_attempt(_move_to(target, TargetState.CHANGING, at, None, ""), attempt)
+            after = _replace_attempt(_move_to(target, TargetState.CHANGING, at, None, ""), attempt)
+            return replace(after, stopped_at=after.stopped_at or at) if event.ran else after
         case JobEnded():
             attempt = replace(
                 _require_attempt(target, event.attempt),

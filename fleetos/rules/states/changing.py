@@ -143,6 +143,7 @@ def _watch_adopted(target: Target, context: Context) -> Decision:
     return (ReadServerNeed(context.next_backoff_read_s(context.settings.poll_max_s), single=True),)
 
 
-def adopt(target: Target, attempt: Attempt) -> WriteEvents:
+def adopt(target: Target, attempt: Attempt, series: ObservationSeries) -> WriteEvents:
     """Adopt a change that is seen on the server: it counts as accepted, and its deadline stays that of the attempt."""
-    return WriteEvents((ChangeAdopted(target.server_id, attempt.number),))
+    ran = any(snapshot.running for snapshot in series.snapshots)
+    return WriteEvents((ChangeAdopted(target.server_id, attempt.number, ran),))

@@ -93,7 +93,7 @@ def _decide_by_reads(target: Target, context: Context) -> Decision:
         return _watch_running_job(target, attempt, snapshot, context)
     never_asked = _job_on_record(target) is not None and context.job_read_at is None
     if snapshot.changing and not never_asked:
-        return adopt(target, attempt)
+        return adopt(target, attempt, series)
     if _may_be_running(target, context) or series.duration_s() < context.settle_s:
         return _hold_if_seldom_read(target, snapshot, context) or _read_again(context)
     return _decide_settled(target, attempt, snapshot, series, context)

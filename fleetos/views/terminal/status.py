@@ -8,7 +8,7 @@ from datetime import datetime
 from rich.text import Text
 
 from fleetos.model.progress import Progress
-from fleetos.model.run import Target
+from fleetos.model.run import Run, Target
 from fleetos.model.states import QUEUED, RUN_ENDS, TargetState
 from fleetos.rules.admission.journal_facts import rollout_of, standing_of
 from fleetos.rules.admission.pass_facts import Standing
@@ -92,7 +92,7 @@ class Status:
         run, counts, now = self.progress.run, self.progress.counts, self.now
         fine = condition(run, counts, self.lease) in (Condition.RUNNING, Condition.DONE)
         title = Text(f"{printable(run.name)} {printable(run.id)}: ", "bold")
-        who = f" by {printable(run.created_by)}" if run.created_by else ""
+        who = f" by {printable(_creator(run))}" if run.created_by else ""
         rollout = self._rollout()
         lines = [
             title.append(condition_words(run, counts, self.lease, now), "bold" if fine else "bold yellow"),
@@ -229,3 +229,9 @@ def _group(targets: Sequence[Target]) -> Sequence[Sequence[Target]]:
     for target in sorted(targets, key=_powered_off_order):
         groups[next((place for place, fits in enumerate(belongs) if fits(target)), len(belongs))].append(target)
     return groups
+
+
+def _creator(run: Run) -> str:
+    """Return who created the run: the owner, and the user and machine if these do not begin with that name."""
+    user = run.created_by
+    return user if not run.owner or user.startswith(run.owner) else f"{run.owner} ({user})"

@@ -149,12 +149,12 @@ POWER = (
         "a server with an unknown outcome is started as soon as it is seen stopped",
         one(
             f"{RULES}/states/inspecting.py",
-            "    if snapshot.changing and not never_asked:\n        return adopt(target, attempt)\n",
+            "    if snapshot.changing and not never_asked:\n        return adopt(target, attempt, series)\n",
             """\
     if snapshot.stopped and not target.started:
         return start_once(target, snapshot)
     if snapshot.changing and not never_asked:
-        return adopt(target, attempt)
+        return adopt(target, attempt, series)
 """,
         ),
     ),

@@ -195,6 +195,14 @@ def test_adopting_a_change_proves_nothing_about_the_send() -> None:
     assert (after.unanswered, after.last_unanswered_at) == (1, START)
 
 
+@pytest.mark.parametrize(("ran", "stopped_at"), [(True, AT), (False, None)])
+def test_an_adopted_change_has_stopped_a_server_that_was_seen_running(
+    *, ran: bool, stopped_at: datetime | None
+) -> None:
+    assert happen(inspecting(), ChangeAdopted(ID, 1, ran=ran)).stopped_at == stopped_at
+    assert happen(replace(inspecting(), stopped_at=START), ChangeAdopted(ID, 1, ran=ran)).stopped_at == START
+
+
 def test_a_job_that_succeeded_is_verified_and_one_that_failed_is_noted() -> None:
     changing = a_target(state=S.CHANGING, attempts=(an_attempt(accepted_at=START, job_id="job-1"),))
     assert happen(changing, JobEnded(ID, 1, "job-1", JobStatus.SUCCESS)).state is S.VERIFYING

@@ -114,6 +114,11 @@ def test_row_changing_is_adopted_with_the_deadline_of_the_attempt(picture: Serve
     assert (after.state, after.attempt.job_id, after.attempt.deadline) == (S.CHANGING, None, an_attempt().deadline)
 
 
+def test_a_change_is_adopted_with_word_of_whether_its_server_ran_before() -> None:
+    looks = [*steady(STOPPED, 50.0), (60.0, FOREIGN), (70.0, REBUILD)]
+    assert only_event(decide(inspected(), context(looks))) == ChangeAdopted(ID, 1, ran=True)
+
+
 # --- row 3: the baseline, idle throughout -------------------------------------------------------------------
 
 

@@ -3,7 +3,8 @@
 from zoneinfo import ZoneInfo
 
 from fleetos.model.codes import AnswerClass
-from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, Moved, RunWaveOpened
+from fleetos.model.inventory import JobStatus
+from fleetos.model.journal.events import ChangeAnswered, ChangeIntended, JobEnded, Moved, RunWaveOpened
 from fleetos.model.run import Target
 from fleetos.model.states import TargetState
 from fleetos.model.steering.times import Times
@@ -62,6 +63,11 @@ def test_a_change_under_way_and_one_that_failed() -> None:
     assert "  limit     overdue at Sun 2026-03-01 14:00 CET, 2026-03-01 13:00:00Z, in 59m00s" in lines
     assert "  disk      disk-old is being wiped by the change" in lines
     assert "  power     may be powered off because of this run" in lines
+    where = history.one(0).server_id
+    history.happen(JobEnded(where, 1, JOB, JobStatus.FAIL, "Ecs.0202", "create volume failed"))
+    lines = lines_of(history, 0)
+    assert "  why       its change has failed, and the driver looks at what that left" in lines
+    assert not [line for line in lines if line.startswith(("  usually", "  limit"))]
     history.fail(0)
     lines = lines_of(history, 0)
     assert "  why       attempts-used-up: Every attempt that the plan allows has failed." in lines

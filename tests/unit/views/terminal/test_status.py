@@ -45,6 +45,13 @@ def left_behind(count: int = 60) -> RunHistory:
     return history.wait(52 * 60)
 
 
+@pytest.mark.parametrize(("owner", "who"), [("", "root on vm"), ("root", "root on vm"), ("anna", "anna (root on vm)")])
+def test_the_creator_is_the_owner_with_the_user_if_these_differ(owner: str, who: str) -> None:
+    history = left_behind()
+    history.progress.run = replace(history.progress.run, owner=owner)
+    assert f"created 12:00:00Z by {who} from /plans/web.yaml" in lines_of(history)
+
+
 def test_whoever_is_called_at_night_reads_it_all_on_24_rows_of_80() -> None:
     lines = lines_of(left_behind(), GONE, 80, 24)
     assert len(lines) <= 23
