@@ -83,7 +83,7 @@ ROLLOUT = (
         one(
             f"{RULES}/admission/why_not.py",
             "    if run.state is not RunState.PAUSED:\n",
-            "    if run.state:\n",
+            '    if run.state is not RunState.PAUSED or run.reason == "too-many-overdue":\n',
         ),
     ),
     Mutation(
