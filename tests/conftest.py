@@ -3,12 +3,16 @@
 import gc
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from fleetos.cloud import connect
+from fleetos.cloud.http import transport
 from tests.support import cost, fork_server
 
 TESTS = Path(__file__).parent
@@ -50,6 +54,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("proof"):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trusted_authorities() -> Iterator[None]:
+    """Read the certificates of this machine once: to read them takes longer than most tests that open a client."""
+    read = transport.tls_context
+    read_once = cache(lambda verify: read(verify=verify))
+
+    def tls_context(authorities: str | None = None, *, verify: bool = True) -> ssl.SSLContext:
+        return read_once(verify) if authorities is None else read(authorities, verify=verify)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (connect, transport):
+            patch.setattr(module, "tls_context", tls_context)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)
