@@ -83,7 +83,8 @@ async def test_who_is_ahead_when_the_window_closes_is_started_again_and_waits_fo
 
 
 async def test_what_was_sent_finishes_after_the_window() -> None:
-    harness = EngineHarness(6, replace(WIDE, change_timeout_s=30.0), steering=opens_in(0, 2))
+    steering = opens_in(0, 2, (3600, 7200))
+    harness = EngineHarness(6, replace(WIDE, change_timeout_s=30.0), steering=steering)
     harness.cloud.reads_a_work = 60
     await drive_for(harness.engine(), 5)
     states = harness.states()
