@@ -55,7 +55,12 @@ def test_a_fleet_in_mixed_states_ends_as_it_should(tmp_path: Path, thirties: int
     assert {name: ends[name]["state"] for name in changed} == dict.fromkeys(changed, "done")
     assert {ends[name]["state"] for name in names("new")} == {"skipped"}
     assert {(ends[name]["state"], ends[name]["reason"]) for name in names("lock")} == {("held", "locked")}
-    assert status["counts"] == {"total": 30 * thirties, "done": 26 * thirties, "skipped": 3 * thirties, "held": thirties}
+    assert status["counts"] == {
+        "total": 30 * thirties,
+        "done": 26 * thirties,
+        "skipped": 3 * thirties,
+        "held": thirties,
+    }
     # The cloud's own account of it.
     assert ledger.max_changes_in_flight <= concurrency
     assert successful_disks_destroyed(ledger) == []

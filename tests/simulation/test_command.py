@@ -209,6 +209,7 @@ def test_a_worker_that_dies_is_a_finding_and_others_go_on(monkeypatch: pytest.Mo
     assert not [result for result in others if result.broken or result.worlds]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_left_in_peace() -> None:
     line = f"{sys.executable} -m tests.simulation --seed 3 | head -n 2"
     done = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)

@@ -17,6 +17,8 @@ from fleetos.rules.decide import decide
 from fleetos.rules.needs import Context, Decision
 from tests.unit.engine.harness import QUICK, EngineHarness
 
+pytestmark = pytest.mark.slow
+
 ROOM = str(Path(fleetos.__file__).parent)
 # No wait is near the time that so many targets take, so that load on the machine makes no extra reads.
 CALM = replace(QUICK, settle_s=10.0, stop_timeout_s=60.0, change_timeout_s=60.0)
