@@ -16,8 +16,10 @@ from fleetos.cloud.http import transport
 from tests.support import cost, fork_server
 
 TESTS = Path(__file__).parent
-# They start processes of the real command, wait for clouds and other clients, or draw inputs at length.
-SLOW_ROOMS = frozenset(TESTS / room for room in ("benchmarks", "cli", "fidelity", "hostile", "integration"))
+# They start processes of the real command, wait for clouds and other clients, draw inputs at length, or play worlds.
+SLOW_ROOMS = frozenset(
+    TESTS / room for room in ("benchmarks", "cli", "fidelity", "hostile", "integration", "simulation")
+)
 WITHOUT_SLOW = "not slow"
 STARTED_CPU_S = pytest.StashKey[float]()
 
