@@ -75,10 +75,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def trusted_authorities() -> Iterator[None]:
     """Read the certificates of this machine once: to read them takes longer than most tests that open a client."""
     read = transport.tls_context
-    read_once = cache(lambda verify: read(verify=verify))
+
+    @cache
+    def read_once(*, verify: bool) -> ssl.SSLContext:
+        return read(verify=verify)
 
     def tls_context(authorities: str | None = None, *, verify: bool = True) -> ssl.SSLContext:
-        return read_once(verify) if authorities is None else read(authorities, verify=verify)
+        return read_once(verify=verify) if authorities is None else read(authorities, verify=verify)
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (connect, transport):

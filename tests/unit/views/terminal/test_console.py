@@ -32,10 +32,10 @@ def terminal() -> Generator[tuple[TextIO, int]]:
     os.close(looked_at)
 
 
-def shown(looked_at: int, lines: int = 1) -> str:
-    """What the terminal shows, once it has so many lines: the kernel may hand them on in parts."""
+def shown(looked_at: int, end: bytes = b"\n", times: int = 1) -> str:
+    """What the terminal shows, once the end has come so many times: the kernel may hand it on in parts."""
     text = b""
-    while text.count(b"\n") < lines:
+    while text.count(end) < times:
         text += os.read(looked_at, 4096)
     return text.decode()
 
@@ -88,7 +88,7 @@ def test_a_terminal_gets_colour_and_lines_broken_between_words() -> None:
     with terminal() as (out, looked_at):
         put_wrapped(Text("word " * 12 + "end", style="red"), out)
         out.flush()
-        seen = shown(looked_at, lines=2)
+        seen = shown(looked_at, times=2)
     assert "\x1b[31m" in seen
     assert seen.count("\n") == 2
     assert "wor\r" not in seen
@@ -97,7 +97,7 @@ def test_a_terminal_gets_colour_and_lines_broken_between_words() -> None:
 def test_a_question_is_broken_between_words_and_leaves_the_cursor_behind_it() -> None:
     with terminal() as (out, looked_at):
         put_question("Type the number of system disks that will be wiped (200 servers) to go on: ", out)
-        seen = os.read(looked_at, 4096).decode()
+        seen = shown(looked_at, b": ")
     assert seen.split("\r\n") == ["Type the number of system disks that ", "will be wiped (200 servers) to go on: "]
     out = StringIO()
     put_question("word " * 20, out)
