@@ -3,15 +3,24 @@
 import gc
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from fleetos.cloud import connect
+from fleetos.cloud.http import transport
 from tests.support import cost, fork_server
 
 TESTS = Path(__file__).parent
+# They start processes of the real command, wait for clouds and other clients, draw inputs at length, or play worlds.
+SLOW_ROOMS = frozenset(
+    TESTS / room for room in ("benchmarks", "cli", "fidelity", "hostile", "integration", "simulation")
+)
+WITHOUT_SLOW = "not slow"
 STARTED_CPU_S = pytest.StashKey[float]()
 
 # Under nohup, or in the background of a script, signals are ignored, and every process that a test starts would inherit
@@ -30,7 +39,9 @@ sys.dont_write_bytecode = False
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return the number of workers for `-n auto`, which pyproject.toml asks for."""
     chosen = config.option.keyword or config.getoption("lf", default=False)
-    return 0 if chosen else cost.number_of_workers(config.args, TESTS, len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0))
+    waits = config.option.markexpr != WITHOUT_SLOW
+    return 0 if chosen else cost.number_of_workers(config.args, TESTS, cores, waits=waits)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,12 +55,38 @@ def pytest_collection() -> Generator[None]:
         gc.enable()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what the fast tests would import and not run, unless it is asked for by name."""
+    return True if config.option.markexpr == WITHOUT_SLOW and collection_path in SLOW_ROOMS else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every proof as slow: `-m "not slow"` takes the place of the `-m "not proof"` in pyproject.toml."""
+    """Mark every proof as slow, and each test of a slow room.
+
+    `-m "not slow"` takes the place of the `-m "not proof"` in pyproject.toml.
+    """
     for item in items:
-        if item.get_closest_marker("proof"):
+        if item.get_closest_marker("proof") or not SLOW_ROOMS.isdisjoint(item.path.parents):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trusted_authorities() -> Iterator[None]:
+    """Read the certificates of this machine once: to read them takes longer than most tests that open a client."""
+    read = transport.tls_context
+
+    @cache
+    def read_once(*, verify: bool) -> ssl.SSLContext:
+        return read(verify=verify)
+
+    def tls_context(authorities: str | None = None, *, verify: bool = True) -> ssl.SSLContext:
+        return read_once(verify=verify) if authorities is None else read(authorities, verify=verify)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (connect, transport):
+            patch.setattr(module, "tls_context", tls_context)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

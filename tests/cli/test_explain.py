@@ -95,7 +95,7 @@ def test_calls_of_a_timer_bring_a_run_to_its_end(runner: SharedCloudRunner) -> N
         codes.append(no_wait(runner, plan).returncode)
         return codes[-1] != 20
 
-    until(ended, look_every_s=0.5)
+    until(ended, look_every_s=1.0)
     assert codes[-1] == 0
     assert codes[:2] == [20, 20]
     assert set(codes) == {0, 20}

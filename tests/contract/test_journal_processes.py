@@ -26,6 +26,8 @@ from tests.support.commands import until
 from tests.support.postgres import fresh_database, server_ends
 from tests.unit.store.stored_runs import dead_process, watcher
 
+pytestmark = pytest.mark.slow
+
 postgres_ends = pytest.fixture(scope="session", autouse=True)(server_ends)
 RUN = a_run()
 ANSWER_TIMEOUT_S = 120.0

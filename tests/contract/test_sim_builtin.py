@@ -18,6 +18,8 @@ from fleetos.sim.server import builtin
 from fleetos.sim.server.state_folder import StateFolder
 from tests.unit.sim.harness import LOGIN
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = """
 servers: [{count: 3, name: "web-###", state: stopped}]
 durations: {change: [0.3, 0.3], job_init: [0, 0]}

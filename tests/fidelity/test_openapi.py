@@ -23,8 +23,9 @@ from fleetos.sim.scenario.scenario import DEFAULT_KEY
 from tests.fidelity.vendor import Vendor, ecs, evs, ims, login
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore")
-EXAMPLES = 5
 SEED = 23
+# Requests of each kind: some for every run of the tests, more for the check of a commit.
+EXAMPLES = [2, pytest.param(5, marks=pytest.mark.proof)]
 # Its types are of its own inside.
 checks: Any = importlib.import_module("schemathesis.specs.openapi.checks")
 CHECKS = [
@@ -116,13 +117,13 @@ def things(vendor: Vendor, env: Mapping[str, str], sim: Mapping[str, str]) -> It
         yield Resources(url, granted.x_subject_token, granted.token.project.id, servers, image, action, ids, session)
 
 
-def prove(strategy: Any, things: Resources, *, fill_in: bool = False) -> set[int]:
-    """The statuses of the answers to some requests, each of which conforms to the description."""
+def prove(strategy: Any, things: Resources, examples: int, *, fill_in: bool = False) -> set[int]:
+    """The statuses of the answers to so many requests, each of which conforms to the description."""
     statuses: set[int] = set()
 
     @seed(SEED)
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         database=None,
         deadline=None,
         phases=[Phase.generate],
@@ -144,17 +145,19 @@ def prove(strategy: Any, things: Resources, *, fill_in: bool = False) -> set[int
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
-def test_requests_as_described(label: str, things: Resources) -> None:
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_requests_as_described(label: str, examples: int, things: Resources) -> None:
     operation = OPERATIONS[label]
     somewhere = {"project": things.project} if "{project}" in operation.path else {}
     make = partial(operation.as_strategy, GenerationMode.POSITIVE, headers=things.headers(operation))
-    prove(make(path_parameters=somewhere), things)
-    statuses = prove(make(path_parameters=things.within(operation)), things, fill_in=True)
+    prove(make(path_parameters=somewhere), things, examples)
+    statuses = prove(make(path_parameters=things.within(operation)), things, examples, fill_in=True)
     assert min(statuses) < 300, "nothing that was asked for was there"
 
 
 @pytest.mark.parametrize("label", [label for label, one in OPERATIONS.items() if one.body or list(one.query)])
-def test_requests_that_are_wrong(label: str, things: Resources) -> None:
+@pytest.mark.parametrize("examples", EXAMPLES)
+def test_requests_that_are_wrong(label: str, examples: int, things: Resources) -> None:
     operation = OPERATIONS[label]
     make = partial(operation.as_strategy, GenerationMode.NEGATIVE, headers=things.headers(operation))
-    prove(make(path_parameters=things.within(operation)), things)
+    prove(make(path_parameters=things.within(operation)), things, examples)

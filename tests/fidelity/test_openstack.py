@@ -52,7 +52,14 @@ def auth_of(env: Mapping[str, str]) -> Mapping[str, str]:
     }
 
 
-@pytest.fixture(params=["password in the environment", "password in clouds.yaml", "token in clouds.yaml"])
+# Who brings a token has logged in with a password of the same file before.
+@pytest.fixture(
+    params=[
+        "password in the environment",
+        pytest.param("password in clouds.yaml", marks=pytest.mark.proof),
+        "token in clouds.yaml",
+    ]
+)
 def connection(
     request: pytest.FixtureRequest,
     bare: Path,

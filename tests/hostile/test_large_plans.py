@@ -46,6 +46,22 @@ def filled(begin: bytes, unit: bytes, size: int = ROWS_MAX_BYTES) -> bytes:
     return begin + unit * ((size - len(begin)) // len(unit))
 
 
+def of_size(size: int, suffix: str) -> Mapping[str, LargePlan]:
+    """CSV files of that size: what comes of them is the same for every size beyond the bounds of rows and lines."""
+    bad_rows: dict[str, Any] = {"problems": ROW_PROBLEMS_LISTED + 1, "first": "99001 more problems"}
+    return {
+        f"csv-bad-rows{suffix}": rows(lambda: filled(b"id\n", b"x\n", size), **bad_rows),
+        # One such letter, and Python keeps four bytes of each.
+        f"csv-wide-letters{suffix}": rows(lambda: filled(b"name,a\n\xf0\x9f\x98\x80\n", b"x\n", size), **bad_rows),
+        f"csv-blank{suffix}": rows(
+            lambda: filled(b"name\n", b"\n", size), first=f"the file has more than {ROWS_EMPTY_MAX:,} empty rows"
+        ),
+        f"csv-header{suffix}": rows(
+            lambda: filled(b"name", b",a", size), first=f"this is no CSV: a line is longer than {ROWS_LINE_LETTERS}"
+        ),
+    }
+
+
 def bomb() -> str:
     """Aliases of aliases: ten thousand million values in some hundred bytes."""
     levels = [f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]" for level in range(1, 10)]
@@ -87,30 +103,21 @@ GIANTS: Mapping[str, LargePlan] = {
     ),
     "csv-good": rows(lambda: b"name,note\n" + ROWS.replace(b"\n", b"," + b"n" * 250 + b"\n"), servers=PLAN_MAX_SERVERS),
     "csv-too-large": rows(lambda: b"name\n" + b"x" * ROWS_MAX_BYTES, first="CSV files of at most"),
-    "csv-bad-rows": rows(
-        lambda: filled(b"id\n", b"x\n"), problems=ROW_PROBLEMS_LISTED + 1, first="99001 more problems"
-    ),
-    # One such letter, and Python keeps four bytes of each.
-    "csv-wide-letters": rows(
-        lambda: filled(b"name,a\n\xf0\x9f\x98\x80\n", b"x\n"), problems=ROW_PROBLEMS_LISTED + 1, first="99001 more"
-    ),
     "csv-duplicates": rows(lambda: filled(b"name\n", b"x\r\n", 60_000), servers=1),
-    "csv-blank": rows(lambda: filled(b"name\n", b"\n"), first=f"the file has more than {ROWS_EMPTY_MAX:,} empty rows"),
     "csv-returns": rows(
         lambda: filled(b"name\r", b"\r", SOME), first=f"the file has more than {ROWS_EMPTY_MAX:,} empty rows"
-    ),
-    "csv-header": rows(
-        lambda: filled(b"name", b",a"), first=f"this is no CSV: a line is longer than {ROWS_LINE_LETTERS}"
     ),
     "csv-field": rows(lambda: filled(b'name\n"', b"x\n", SOME), first="this is no CSV: field larger than"),
     "csv-quotes": rows(lambda: filled(b"name\n", b'""', SOME), first="this is no CSV: a line is longer than"),
     "csv-nul": rows(lambda: filled(b"name\n", b"x\n", SOME) + b"\0", first="control character U+0000"),
+    **of_size(SOME, ""),
+    **of_size(ROWS_MAX_BYTES, "-largest"),
     "csv-utf-16": rows(lambda: ROWS.decode().encode("utf-16"), first="the file must be UTF-8"),
     "csv-latin-1": rows(lambda: b"name\n" + ROWS + b"\xfc\n", first="the file must be UTF-8"),
 }
 
-# These take two seconds and more. The largest good file is read among the tests of CSV files too (tests/unit/planning).
-LONGEST = frozenset({"many-files", "csv-good", "one-file-often", "user-data"})
+# These take long. Of each there is a smaller one, here or among the tests of CSV files (tests/unit/planning).
+LONGEST = frozenset({"many-files", "csv-good", "one-file-often", "user-data", *of_size(ROWS_MAX_BYTES, "-largest")})
 
 Load = Callable[[Path], Mapping[str, Any]]
 

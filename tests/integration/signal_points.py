@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import wraps
+from functools import partial, wraps
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, Signals
@@ -23,9 +23,12 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.pool import PoolProxiedConnection
 
 from fleetos.__main__ import main as command
+from fleetos.app import context as app_context
 from fleetos.cloud.http import transport
 from fleetos.cloud.http.transport import HttpRequest, HttpResponse, Transport
-from fleetos.store import leases, process, runs
+from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
+from fleetos.store import journal, leases, process, runs
+from fleetos.store.lease_rows import LeaseRequester
 from fleetos.store.process import is_stopped
 from tests.support.commands import Done, until
 from tests.support.fork_server import ForkedProcess
@@ -69,14 +72,15 @@ class Meeting(StrEnum):
 class ProcessOptions:
     """What is special about a process.
 
-    `elsewhere`: it takes itself for one of another machine. `file_bytes_max`: no file of it can grow beyond that, which
-    it learns as it would of a full disk. `bound`: the modes of files bind it, whoever runs the tests. `party`: so many
-    meet, all in one folder.
+    `elsewhere`: it takes itself for one of another machine. `lease_s`: the term of leases, if not the real one.
+    `file_bytes_max`: no file of it can grow beyond that, which it learns as it would of a full disk. `bound`: the modes
+    of files bind it, whoever runs the tests. `party`: so many meet, all in one folder.
     """
 
     point: Point | None = None
     signal: Signals = SIGKILL
     elsewhere: bool = False
+    lease_s: float | None = None
     bound: bool = False
     file_bytes_max: int | None = None
     meeting: Meeting | None = None
@@ -164,6 +168,8 @@ def main() -> None:
         other = Path("machine-id")
         other.write_text("another\n")
         _PATCH.setattr(process, "MACHINE_ID_FILES", (other.resolve(),))
+    if way.lease_s is not None:
+        _shorten_leases(way.lease_s)
     if way.bound:
         _drop_powers()
     if way.file_bytes_max is not None:
@@ -173,6 +179,13 @@ def main() -> None:
     if way.meeting is not None:
         _meet_at(way.meeting, Path.cwd(), way.party)
     command()
+
+
+def _shorten_leases(term_s: float) -> None:
+    """Lets leases be void after that term, and their holders renew them as often within it as within the real one."""
+    _PATCH.setattr(app_context, "LeaseRequester", partial(LeaseRequester, term_s=term_s))
+    _PATCH.setattr(journal, "LEASE_TERM_S", term_s)
+    _PATCH.setattr(journal.SqlJournal.__init__, "__defaults__", (term_s * LEASE_BEAT_S / LEASE_TERM_S,))
 
 
 def _drop_powers() -> None:

@@ -218,8 +218,15 @@ def test_the_kill_came_exactly_there(told: RunResult) -> None:
     assert "stop" not in sent or "power-intended" in records
 
 
+def left_unanswered(told: RunResult) -> bool:
+    """Whether a kill left a change of which an intent is durable and no answer."""
+    return any(records.get("change-intended", 0) > records.get("change-answered", 0) for records in told.records)
+
+
 def test_each_server_is_changed_once_or_put_back(told: RunResult, all_runs: AllRuns) -> None:
-    assert told.last.returncode == (10 if told.kill_plan.refused else 0), told.last.stderr
+    # A change that was under way as the driver died was perhaps accepted, and a later refusal proves nothing of it.
+    refused = (10, 22) if left_unanswered(told) else (10,)
+    assert told.last.returncode in (refused if told.kill_plan.refused else (0,)), told.last.stderr
     ids = {str(all_runs.servers[name]["id"]): name for name in told.names}
     targets = {target["server_id"]: target for target in told.runner.status()["targets"]}
     assert targets.keys() == ids.keys()

@@ -94,10 +94,10 @@ def raises(trace: RunTrace) -> list[Violation]:
 
 
 @pytest.mark.slow
-def test_fixed_seeds_are_proved_and_counted() -> None:
-    done = simulation("--seeds", "3", "--from", "19", "--no-enumerate", "--jobs", "1", "-o", "json")
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["violations"]) == (CLEAN, {}), done.stdout + done.stderr
+def test_fixed_seeds_are_proved_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(("--seeds", "3", "--from", "19", "--no-enumerate", "--jobs", "1", "-o", "json"))
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["violations"]) == (CLEAN, {}), told
     assert (told["seeds"], told["worlds"], told["plays"]) == (["19 to 21"], 3, 3)
     assert told["requests"] > 20
     assert told["virtual_hours"] > 0
@@ -209,6 +209,7 @@ def test_a_worker_that_dies_is_a_finding_and_others_go_on(monkeypatch: pytest.Mo
     assert not [result for result in others if result.broken or result.worlds]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_left_in_peace() -> None:
     line = f"{sys.executable} -m tests.simulation --seed 3 | head -n 2"
     done = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)

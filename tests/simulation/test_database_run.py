@@ -20,6 +20,8 @@ from tests.simulation.scenario_run import run_scenario
 from tests.simulation.spec import Commits, Operator, Spec
 from tests.simulation.spec_steering import BORN
 
+pytestmark = pytest.mark.slow
+
 LOST: dict[str, object] = {"do": "cut-after", "on": "changeos", "nth": [1]}
 FAILS: dict[str, object] = {"do": "fail", "on": "changeos"}
 

@@ -11,6 +11,7 @@ STOPPED_FOR_S = 30.0
 
 # Where every job is polled at the plan's shortest interval, it is more than a hundred calls a server. A sweep of few
 # servers costs each of them more than one of many.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("picture", "servers", "concurrency", "calls_a_server", "slots_used"),
     [

@@ -9,16 +9,16 @@ WORKERS_MIN, WORKERS_MAX = 3, 8
 """Each has a simulated cloud and a database server of its own, which more workers would start for a few tests each."""
 
 
-def number_of_workers(arguments: Sequence[str], tests: Path, cores: int) -> int:
-    """Return how many workers run these paths: for all tests or a whole room of them, two a core.
+def number_of_workers(arguments: Sequence[str], tests: Path, cores: int, *, waits: bool = True) -> int:
+    """Return how many workers run these paths: for all tests or a whole room of them, three a core.
 
-    Tests wait for leases and clouds for longer than they compute, and the waits of two overlap. For less than a room
-    the start of workers would take longer than the tests, and one process shows what a test prints and stops in a
-    debugger.
+    Tests wait for leases and clouds for longer than they compute, and the waits of three overlap; where none that
+    `waits` runs, two a core are enough. For less than a room the start of workers would take longer than the tests, and
+    one process shows what a test prints and stops in a debugger.
     """
     rooms = {tests, tests.parent, *(path for path in tests.iterdir() if path.is_dir())}
     asked = {Path(argument).resolve() for argument in arguments}
-    return max(WORKERS_MIN, min(2 * cores, WORKERS_MAX)) if rooms & asked else 0
+    return max(WORKERS_MIN, min((3 if waits else 2) * cores, WORKERS_MAX)) if rooms & asked else 0
 
 
 def unmarked(costs: Iterable[tuple[str, float, bool]]) -> list[str]:

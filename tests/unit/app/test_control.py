@@ -44,6 +44,7 @@ async def test_a_resume_drives_a_run_that_no_process_drives(case: Case) -> None:
     case.check_safety()
 
 
+@pytest.mark.slow
 async def test_a_retry_changes_what_failed_and_nothing_else(case: Case) -> None:
     good, broken = names = case.take(2)
     case.faults({"on": "changeos", "do": "fail", "servers": [broken], "code": "Ecs.0202", "picture": ["old-disk"]})

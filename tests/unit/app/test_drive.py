@@ -6,6 +6,8 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pytest
+
 from fleetos.app import control
 from fleetos.app.drive import _orders
 from fleetos.app.freeze import NO_RUN, create_run
@@ -80,6 +82,7 @@ async def test_a_run_that_another_process_has_ended_is_not_driven(case: Case) ->
     assert case.changes(names) == {names[0]: 1}
 
 
+@pytest.mark.slow
 def test_a_use_case_loads_no_parser_of_command_lines() -> None:
     code = "import sys, fleetos.app.control, fleetos.app.doctor.cloud_probe; print('typer' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

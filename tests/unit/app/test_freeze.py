@@ -46,6 +46,7 @@ async def test_without_agreement_there_is_no_run(case: Case, operator: ScriptedO
     assert case.writes(names) == []
 
 
+@pytest.mark.slow
 async def test_an_ended_run_is_checked_and_not_repeated(case: Case) -> None:
     names = case.take(1)
     plan = case.plan(names)

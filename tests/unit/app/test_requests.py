@@ -22,6 +22,7 @@ async def ask(case: Case, database: Database, run_id: str, kind: RequestKind, as
     return await control.request(case.context, database, found, ScriptedOperator(), asked, kind)
 
 
+@pytest.mark.slow
 async def test_a_run_that_no_process_drives_is_paused_held_and_carried_on(case: Case) -> None:
     names = case.take(2)
     async with case.context.sound_database(make=True) as database:

@@ -35,6 +35,9 @@ COMMIT_S = 0.001
 NO_BEAT_S = 3600.0
 """The lease is renewed by commits alone, unless a test is about its renewal."""
 
+TURN_S = 0.5
+"""A run that waits for something that no wake-up tells of looks again after so long."""
+
 QUICK = replace(
     SETTINGS,
     loopback=True,
@@ -140,7 +143,7 @@ class EngineHarness:
         self.journal_clock = ShiftedClock()
         self.commits = 0
         self.calendars: CalendarSource = NoCalendars()
-        self.intervals = Intervals()
+        self.intervals = Intervals(turn_s=TURN_S)
         self._beat_s = beat_s
         self._fails: tuple[type[JournalUnwritable | LeaseLost], int] | None = None
         self._ids = count(1)

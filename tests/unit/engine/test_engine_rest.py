@@ -104,6 +104,7 @@ async def test_a_driver_waits_for_a_retry_of_what_a_change_left_broken() -> None
     assert (harness.one(1).state, harness.sent("change")) == (S.DONE, 2)
 
 
+@pytest.mark.slow
 async def test_a_driver_does_not_wait_for_a_retry_that_a_window_keeps_back() -> None:
     steering = opens_in(0, 3, (3600, 7200))
     assert steering.windows is not None
@@ -116,6 +117,7 @@ async def test_a_driver_does_not_wait_for_a_retry_that_a_window_keeps_back() -> 
     assert (harness.one(1).state, harness.sent("change")) == (S.BACKOFF, 1)
 
 
+@pytest.mark.slow
 async def test_a_driver_waits_unless_it_is_asked_not_to() -> None:
     harness = EngineHarness(targets=[a_target(1)], steering=opens_in(2, 3600))
     engine = harness.engine()

@@ -42,6 +42,7 @@ def opens_in(begin_s: float, end_s: float, *again: tuple[float, float]) -> Steer
     return Steering(windows=Windows(tuple(rules), fit=ANY))
 
 
+@pytest.mark.slow
 async def test_nobody_starts_before_the_window_opens() -> None:
     steering, opens = opens_in(2, 3600), datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
     harness = EngineHarness(4, WIDE, steering=steering)
@@ -55,6 +56,7 @@ async def test_nobody_starts_before_the_window_opens() -> None:
     assert min(admitted) - opens < timedelta(seconds=1)
 
 
+@pytest.mark.slow
 async def test_who_is_ahead_when_the_window_closes_is_started_again_and_waits_for_the_next() -> None:
     """The cloud takes no change: two servers are stopped and wait for theirs when the window closes."""
     steering = opens_in(0, 3, (8, 3600))
@@ -82,8 +84,10 @@ async def test_who_is_ahead_when_the_window_closes_is_started_again_and_waits_fo
     assert harness.sent("change") == 4
 
 
+@pytest.mark.slow
 async def test_what_was_sent_finishes_after_the_window() -> None:
-    harness = EngineHarness(6, replace(WIDE, change_timeout_s=30.0), steering=opens_in(0, 2))
+    steering = opens_in(0, 2, (3600, 7200))
+    harness = EngineHarness(6, replace(WIDE, change_timeout_s=30.0), steering=steering)
     harness.cloud.reads_a_work = 60
     await drive_for(harness.engine(), 5)
     states = harness.states()
@@ -92,6 +96,7 @@ async def test_what_was_sent_finishes_after_the_window() -> None:
     assert harness.store.run.state is RunState.RUNNING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("retries", "changes"), [("finish", 2), ("wait", 1)])
 async def test_a_server_that_a_change_left_broken_is_mended_outside_of_the_window_unless_it_is_to_wait(
     retries: Literal["finish", "wait"], changes: int

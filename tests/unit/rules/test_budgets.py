@@ -71,6 +71,7 @@ def test_it_is_exceeded_exactly_when_the_first_so_many_that_ended_failed(ends: l
         assert exceeded(first, so_far.count(False), so_far.count(True)) is by_words
 
 
+@pytest.mark.slow
 @given(st.integers(0, 300), st.integers(1, 100))
 def test_more_failures_never_take_a_pause_back(failed: int, first: int) -> None:
     verdicts = [exceeded(first, number, 0) for number in range(failed, failed + 5)]

@@ -40,6 +40,7 @@ from tests.unit.store.stored_runs import (
 RUN = a_run()
 
 
+@pytest.mark.slow
 async def test_ten_thousand_targets_are_frozen_quickly(sqlite: Database, clock: ManualClock) -> None:
     frozen = some_targets(10_000)
     started = time.process_time()

@@ -107,6 +107,7 @@ IGNORED: dict[str, Callable[[str, str], bool]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heeds", IGNORED.values(), ids=IGNORED)
 def test_a_cloud_that_does_not_heed_names_costs_some_calls_and_no_server(heeds: Callable[[str, str], bool]) -> None:
     fleet = WEB

@@ -17,6 +17,7 @@ from tests.unit.cloud.rate.test_throttle import read_times, throttle
 SLOW = Limit(2.0, 1.0, VIRTUAL_START - timedelta(days=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("span_s", [120.0, pytest.param(600.0, marks=pytest.mark.proof)])
 def test_a_limit_that_nobody_states_is_found_and_kept(span_s: float) -> None:
     counted: list[Counted] = []

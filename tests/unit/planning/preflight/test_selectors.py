@@ -352,6 +352,7 @@ def test_whoever_is_not_selected_is_a_near_miss_and_nothing_else(
         assert problem.expected.startswith(("no server ", "the project has no server "))
 
 
+@pytest.mark.slow
 def test_a_selector_of_more_servers_than_a_plan_may_have_is_refused(plans: PlanFolder) -> None:
     seen = a_snapshot()
     crowd = an_inventory(a_server(number, seen) for number in range(PLAN_MAX_SERVERS + 1))

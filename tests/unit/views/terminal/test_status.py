@@ -98,6 +98,7 @@ def test_no_line_is_wider_than_the_terminal_and_the_next_command_is_last(
         assert len(lines) < height
 
 
+@pytest.mark.slow
 def test_a_pipe_has_every_server_and_cuts_none() -> None:
     lines = lines_of(left_behind(10_000), GONE)
     assert sum("no driver" in line for line in lines) == 10_000 - 3
