@@ -67,7 +67,6 @@ WITHOUT_NAMESAKE = frozenset(
         "planning/plan_file/selector_section.py",
         "planning/plan_file/steering_types.py",
         "planning/plan_file/validation.py",
-        "planning/plan_file/value_types.py",
         "planning/preflight/image_pins.py",
         "planning/preflight/orders.py",
         "planning/preflight/project_checks.py",

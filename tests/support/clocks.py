@@ -7,7 +7,7 @@ from fleetos.clock import Moment, SystemClock
 from fleetos.sim.virtual_time import now_s, run
 from tests.support.builders import START
 
-__all__ = ["VIRTUAL_START", "ManualClock", "ShiftedClock", "VirtualClock", "now_s", "run"]
+__all__ = ["VIRTUAL_START", "ManualClock", "SetClock", "ShiftedClock", "VirtualClock", "now_s", "run"]
 
 VIRTUAL_START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -58,3 +58,17 @@ class ShiftedClock(SystemClock):
     def moment(self) -> Moment:
         moment = super().moment()
         return replace(moment, elapsed_s=moment.elapsed_s + self.ahead_s)
+
+
+@dataclass
+class SetClock(ShiftedClock):
+    """Clocks of this machine, of which the time of day was set ahead by so much more."""
+
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+    def moment(self) -> Moment:
+        moment = super().moment()
+        return replace(moment, wall=moment.wall + self.ahead)

@@ -7,7 +7,6 @@ from itertools import count
 
 import anyio
 
-from fleetos.clock import SystemClock
 from fleetos.engine.engine import Dependencies, Engine, Intervals
 from fleetos.engine.protocols import CalendarSource, NoCalendars
 from fleetos.errors import JournalUnwritable, LeaseLost
@@ -25,7 +24,7 @@ from fleetos.model.steering.rollout import UNSTEERED, Steering
 from fleetos.store.memory_journal import CommitFault, CommitFaults, MemoryRun, freeze
 from tests.support.builders import RUNNING, SETTINGS, START, a_run, a_target
 from tests.support.chance import SeededChance
-from tests.support.clocks import ShiftedClock
+from tests.support.clocks import SetClock, ShiftedClock
 from tests.support.clouds.small import SmallCloud
 
 PATIENCE_S = 60.0
@@ -140,6 +139,7 @@ class EngineHarness:
         self.records = StoredRecords(self.store)
         self.cloud = SmallCloud([one.server_id for one in made], picture, self.records.take_intent)
         self.watcher = Watcher(self.records.check)
+        self.clock = SetClock()
         self.journal_clock = ShiftedClock()
         self.commits = 0
         self.calendars: CalendarSource = NoCalendars()
@@ -156,7 +156,7 @@ class EngineHarness:
             journal=self.store.open_journal(self.journal_clock, faults, self._beat_s),
             secrets=NoSecrets(),
             listener=self.watcher,
-            clock=SystemClock(),
+            clock=self.clock,
             chance=SeededChance(1),
             new_id=lambda: f"call-{next(self._ids)}",
             calendars=self.calendars,
