@@ -106,7 +106,10 @@ def apply(
 @implemented_in("rehearse")
 def rehearse(
     plan: PlanArgument,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=1000, metavar="N", help="Number of plays.")] = 20,
+    seeds: Annotated[
+        int,
+        typer.Option("--seeds", min=1, max=1000, metavar="N", help="Number of plays. Default: 20.", show_default=False),
+    ] = 20,
     failure_rate: Annotated[
         str, typer.Option("--failure-rate", metavar="PERCENT", help="Share of the changes that fail.")
     ] = "5%",
