@@ -1,13 +1,11 @@
 """Progress bar of a command that counts its steps, on a terminal that can move its cursor; nothing elsewhere."""
 
-from typing import TextIO
-
+from rich.console import Console
 from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
 from fleetos.text import counted
-from fleetos.views.terminal.console import console_on
 from fleetos.views.terminal.live import wants_live
 
 _CELLS = 30
@@ -16,9 +14,9 @@ _CELLS = 30
 class ProgressBar:
     """Bar on one line, which `close` wipes away. `step` names one step."""
 
-    def __init__(self, out: TextIO, total: int, step: str) -> None:
-        self._console = console_on(out)
-        self._shown = wants_live(self._console)
+    def __init__(self, console: Console, total: int, step: str) -> None:
+        self._console = console
+        self._shown = wants_live(console)
         self._total = total
         self._step = step
         self._done = 0

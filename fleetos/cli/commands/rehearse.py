@@ -26,6 +26,7 @@ from fleetos.planning.start_time import parse_deadline, parse_start
 from fleetos.views.documents.rehearsal import rehearsal_document
 from fleetos.views.progress_bar import ProgressBar
 from fleetos.views.rehearsal_table import rehearsal_text
+from fleetos.views.terminal.console import console_on
 
 _PLANNED = "as planned"
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
@@ -68,7 +69,7 @@ async def _write_script(context: AppContext, plan: Plan, cloud_name: str | None)
 
 
 def _rehearse(script: Script, programme: Programme, output: Output) -> ExitCode:
-    bar = ProgressBar(sys.stderr, programme.plays, "play")
+    bar = ProgressBar(console_on(sys.stderr), programme.plays, "play")
     try:
         rehearsal = play_all(script, programme, bar.advance)
     finally:
