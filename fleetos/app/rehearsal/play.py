@@ -12,7 +12,7 @@ import anyio
 
 from fleetos.app.rehearsal.approver import Approver
 from fleetos.app.rehearsal.record import describe_play
-from fleetos.app.rehearsal.script import Script
+from fleetos.app.rehearsal.script import HORIZON, Script
 from fleetos.app.rehearsal.world import make_cloud
 from fleetos.clock import Moment
 from fleetos.cloud.auth.credentials import Credentials, Password
@@ -33,8 +33,6 @@ from fleetos.store.memory_journal import freeze
 
 # A task that asks again without a wait must not stop time itself.
 _ROUND_S = 1e-6
-# A rollout that lasts for longer is not played to its end.
-HORIZON = timedelta(days=31)
 # Most of the time nothing happens for hours, so that people look, and turns come, as seldom as the result allows.
 _LOOK_MAX_S = 60.0
 _LOOK_MIN_S = 1.0
@@ -100,35 +98,29 @@ def play(script: Script, supposition: Supposition, seed: int) -> Play:
 
 
 async def _play(script: Script, supposition: Supposition, seed: int) -> Play:
-    clock, begin_s = _VirtualClock(script.begin), script.begin.timestamp()
+    clock, chance, begin_s = _VirtualClock(script.begin), _SeedChance(seed), script.begin.timestamp()
     cloud = make_cloud(script, seed, supposition.failure_rate, lambda: begin_s + now_s())
     store = freeze(_supposed_run(script, supposition), script.targets, script.further_events, script.begin)
-    transport = SimTransport(cloud, anyio.sleep, lambda _: NotSent("refused"), lambda _: AnswerLost("reset"))
-    login = Credentials(
-        _LOOPBACK if script.run.settings.loopback else _ELSEWHERE,
-        Password(USER, PASSWORD, DOMAIN),
-        project_name=PROJECT,
-        region=REGION,
-        insecure_http=True,
-    )
-    chance = _SeedChance(seed)
-    async with open_cloud(login, clock=clock, chance=chance, limits=script.limits, env={}, inner=transport) as client:
+    inner = SimTransport(cloud, anyio.sleep, lambda _: NotSent("refused"), lambda _: AnswerLost("reset"))
+    login = _login(script)
+    async with open_cloud(login, clock=clock, chance=chance, limits=script.limits, env={}, inner=inner) as client:
         client.recall(script.known.limits)
-        calls = count()
+        journal, calendars, calls = store.open_journal(clock, beat_s=_BEAT_S), _Calendars(script.calendars), count()
         edge = Dependencies(
-            client,
-            store.open_journal(clock, beat_s=_BEAT_S),
-            _NoSecrets(),
-            _Nobody(),
-            clock,
-            chance,
-            lambda: f"call-{next(calls)}",
-            _Calendars(script.calendars),
+            client, journal, _NoSecrets(), _Nobody(), clock, chance, lambda: f"call-{next(calls)}", calendars
         )
-        engine = Engine(store.progress(), edge, script.known, Intervals(_LOOK_MAX_S, _look_s(supposition)))
-        await _drive(engine, Approver(store, clock, supposition.approve_after_s, _look_s(supposition)))
+        look_s = _look_s(supposition)
+        engine = Engine(store.progress(), edge, script.known, Intervals(_LOOK_MAX_S, look_s))
+        await _drive(engine, Approver(store, clock, supposition.approve_after_s, look_s))
         cloud.advance()
         return describe_play(store, engine, cloud, script, (client.read_rate_per_s(), client.write_rate_per_s()))
+
+
+def _login(script: Script) -> Credentials:
+    """Return the login to the simulated cloud, at an address of the kind that the run was frozen for."""
+    address = _LOOPBACK if script.run.settings.loopback else _ELSEWHERE
+    proof = Password(USER, PASSWORD, DOMAIN)
+    return Credentials(address, proof, project_name=PROJECT, region=REGION, insecure_http=True)
 
 
 def _supposed_run(script: Script, supposition: Supposition) -> Run:

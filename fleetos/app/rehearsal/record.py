@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate
 
-from fleetos.app.rehearsal.script import Script
+from fleetos.app.rehearsal.script import HORIZON, Script
 from fleetos.app.rehearsal.world import CountedCloud
 from fleetos.engine.engine import Engine
 from fleetos.engine.rollout.window_times import WindowTimes
@@ -33,7 +33,7 @@ def describe_play(
     engine: Engine,
     cloud: CountedCloud,
     script: Script,
-    rates_per_s: tuple[float | None, float | None],
+    rates_per_s: Rates,
 ) -> Play:
     """Return how the play went; `rates_per_s` are the limits of reads and of writes."""
     run, writes = store.run, cloud.world.ledger.writes
@@ -69,7 +69,10 @@ def _count_calls(by_minute: Counter[int], rate_per_s: float | None) -> CallCount
 
 
 def _count_by_window(script: Script, writes: Sequence[LedgerEntry]) -> Mapping[Interval, int]:
-    """Return how many changes ended well, by the window in which they began. Empty for a run without windows."""
+    """Return how many changes ended well, by the window in which they began, as far as it is rehearsed.
+
+    Empty for a run without windows.
+    """
     windows = script.run.steering.windows
     counts: Counter[Interval] = Counter()
     if windows is None:
@@ -77,14 +80,13 @@ def _count_by_window(script: Script, writes: Sequence[LedgerEntry]) -> Mapping[I
     times = WindowTimes(windows, script.targets, script.begin)
     for path, text in script.calendars.items():
         times.take_calendar(path, text, script.begin)
-    begun = sorted(
-        (write.at, write.servers[0]) for write in writes if write.ended == "success" and write.at is not None
-    )
-    for at_s, server_id in begun:
-        at = datetime.fromtimestamp(at_s, UTC)
-        interval = times.windows[times.window_of[server_id]].opened.find(at)
-        if interval is not None:
-            counts[interval] += 1
+    for write in writes:
+        if write.ended == "success" and write.at is not None:
+            window = times.windows[times.window_of[write.servers[0]]]
+            interval = window.opened.find(datetime.fromtimestamp(write.at, UTC))
+            if interval is not None:
+                # A plan that only denies times has windows without a begin or an end.
+                counts[max(interval[0], script.begin), min(interval[1], script.begin + HORIZON)] += 1
     return counts
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fleetos.model.experience import Durations, Experience
 from fleetos.model.journal.events import Enlisted, Event
@@ -15,6 +15,8 @@ from fleetos.planning.estimate import remembered_durations
 from fleetos.planning.freeze import FrozenRun
 
 KEY_PAIR = "rehearsal"
+# A rollout that lasts for longer is not played to its end.
+HORIZON = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from fleetos.model.preview import Band
 from fleetos.model.states import RunState
 from fleetos.model.steering.rehearsal import PlayStop, Supposition
 from fleetos.sim.scenario.scenario import Scenario
+from fleetos.views.documents.rehearsal import rehearsal_document
+from fleetos.views.rehearsal_table import rehearsal_text
 from tests.support.virtual_rollout import freeze_in_virtual_time, roll_out
 
 BEGIN = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -96,6 +98,16 @@ def test_changes_begin_in_windows_and_are_counted_in_theirs(tmp_path: Path) -> N
     assert played.windows == {(opens, opens + timedelta(hours=7)): 12}
     assert played.ended_at is not None
     assert played.ended_at > opens
+
+
+def test_windows_without_a_begin_or_an_end_are_those_of_the_rehearsal(tmp_path: Path) -> None:
+    denied = "windows: {zone: America/New_York, deny: [{since: 2026-12-10, until: 2026-12-11}]}"
+    rehearsed = script(write(tmp_path, more=denied))
+    ((begin, end),) = play(rehearsed, PLANNED, 1).windows
+    assert (begin, end) == (rehearsed.begin, datetime(2026, 12, 10, 5, tzinfo=UTC))
+    rehearsal = rehearse(rehearsed, Programme((PLANNED,), 1, None), lambda: None)
+    assert "Mon 2026-11-30 07:00 to Thu 2026-12-10 00:00" in rehearsal_text(rehearsal, 80).plain
+    assert rehearsal_document(rehearsal)["cases"][0]["windows"][0]["begin"] == "2026-11-30T12:00:00.000Z"
 
 
 def test_no_more_are_out_than_a_group_allows_and_what_was_down_before_counts(tmp_path: Path) -> None:
