@@ -1,6 +1,7 @@
 """Plays of a run: windows, groups, approvals and budgets are those of the engine, and a seed repeats itself."""
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,6 +73,19 @@ def test_a_play_ends_when_a_rollout_of_the_same_servers_and_durations_does(tmp_p
     assert played.ended_at is not None
     # What is known of durations lets the client look at better times.
     assert abs(played.ended_at - rolled_out.ended_at) < timedelta(seconds=30)
+
+
+def test_a_play_opens_no_connection_and_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calendar = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nEND:VCALENDAR\n"
+    (tmp_path / "freezes.ics").write_text(calendar, "utf-8")
+    rehearsed = script(write(tmp_path, more="windows: {zone: UTC, fit: none, deny: [{ics: freezes.ics}]}"))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a play is to touch nothing")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    assert play(rehearsed, PLANNED, 1).stop is None
 
 
 def test_each_wave_waits_for_its_bake_and_its_approvals(tmp_path: Path) -> None:
