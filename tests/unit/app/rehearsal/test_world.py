@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleetos.app.rehearsal.play import play
-from fleetos.app.rehearsal.script import KEY_PAIR, Script, make_script
+from fleetos.app.rehearsal.script import Script, make_script
 from fleetos.app.rehearsal.world import make_cloud
 from fleetos.cloud.api.decode import read_server
 from fleetos.model.experience import NO_EXPERIENCE, Experience
@@ -72,12 +72,6 @@ def test_a_play_changes_all_that_the_run_changes(script: Script) -> None:
     played = play(script, Supposition("as planned", 0.0, 900.0), 1)
     assert (played.stop, played.failed) == (None, 0)
     assert played.writes.number > script.run.wipes >= 7
-
-
-def test_orders_carry_no_login_and_no_user_data(script: Script) -> None:
-    for target in script.targets:
-        order = target.order
-        assert (order.keyname, order.adminpass, order.user_data, order.metadata) == (KEY_PAIR, None, None, {})
 
 
 def test_durations_are_those_of_the_kind_then_of_the_image_then_of_any(script: Script) -> None:
