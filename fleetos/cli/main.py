@@ -74,7 +74,7 @@ def fleetos(
 
 _MAINTENANCE = "Maintenance"
 _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
-    "Plans": (plans.validate, plans.plan, plans.apply, plans.drift, plans.schema),
+    "Plans": (plans.validate, plans.plan, plans.rehearse, plans.apply, plans.drift, plans.schema),
     "Runs": (
         requests.pause,
         runs.resume,

@@ -54,6 +54,8 @@ class ChangeTracker:
         self.forecast = Forecast.of(self._ended_s)
         """Forecast of all kinds of changes together, for a kind of which too little is known."""
         self._forecasts = self._by_kind({}, 1)
+        self._learned: dict[str, Forecast] = {}
+        """Forecasts of changes by kind, and of stops without one, until another duration is recorded."""
         self._freed_soon = (0.0, 0.0)
         self.stop_duration_s = Forecast.of(self._stops_s).quantile_s(MOST_HAVE_STOPPED)
         """Time within which most stops have ended; None while none has."""
@@ -89,6 +91,7 @@ class ChangeTracker:
         took_s = job.took_s if part is None else part.took_s
         if took_s is None:
             return
+        self._learned.clear()
         match event:
             case JobEnded(status=JobStatus.SUCCESS):
                 key = change_key(target)
@@ -121,11 +124,13 @@ class ChangeTracker:
 
     def learned_changes(self, key: str) -> Forecast:
         """Return the forecast from the changes of that kind alone; nothing is known before one has ended."""
-        return Forecast.of(self._of_kind_s[key]) if key in self._of_kind_s else NOTHING_KNOWN
+        if key not in self._of_kind_s:
+            return NOTHING_KNOWN
+        return self._learned.get(key) or self._learned.setdefault(key, Forecast.of(self._of_kind_s[key]))
 
     def learned_stops(self) -> Forecast:
         """Return the forecast of stops."""
-        return Forecast.of(self._stops_s)
+        return self._learned.get("") or self._learned.setdefault("", Forecast.of(self._stops_s))
 
     def may_have_ended(self, server_id: str, now: Moment) -> bool:
         """Return False for a change that is younger than all of its kind that ended; True for every other server.

@@ -13,7 +13,7 @@ from fleetos.planning.settings import CloudFacts
 _DOCUMENTED_OTC = Band(60.0, 240.0)
 _DOCUMENTED_ELSEWHERE = Band(600.0, 1200.0)
 # A shutdown by the guest is cut off after a minute, unless the image says otherwise (ECS API, stopping servers).
-_DOCUMENTED_STOP = Band(0.0, 60.0)
+DOCUMENTED_STOP = Band(0.0, 60.0)
 # The fastest and the slowest tenth of the remembered durations are left out.
 _OUTLIER_SHARE = 0.1
 # Calls per server by concurrency, measured with tests.simulation.frugality: 25, 11, 5 and 3 at a concurrency of 1, 5,
@@ -31,12 +31,12 @@ def estimate_run(
     write_rate_per_s: float | None,
 ) -> Estimate:
     """Estimate what it takes to change the targets if no change fails, at the current API rates."""
-    documented = _DOCUMENTED_OTC if facts.is_otc or facts.is_simulated else _DOCUMENTED_ELSEWHERE
-    remembered = _remembered_durations(targets, experience)
+    documented = documented_change(facts)
+    remembered = remembered_durations(targets, experience)
     change = _band(remembered) or documented
     reads, writes = _estimate_calls(targets, run.settings.concurrency)
     paced_s = max(_paced_s(reads, read_rate_per_s), _paced_s(writes, write_rate_per_s))
-    stop = _band(experience.stops_s) or _DOCUMENTED_STOP
+    stop = _band(experience.stops_s) or DOCUMENTED_STOP
     running = any(target.ran_before for target in targets)
     return Estimate(
         change=change,
@@ -49,7 +49,12 @@ def estimate_run(
     )
 
 
-def _remembered_durations(targets: Sequence[Target], experience: Experience) -> Durations:
+def documented_change(facts: CloudFacts) -> Band:
+    """Return how long a change takes by the documents of the cloud."""
+    return _DOCUMENTED_OTC if facts.is_otc or facts.is_simulated else _DOCUMENTED_ELSEWHERE
+
+
+def remembered_durations(targets: Sequence[Target], experience: Experience) -> Durations:
     """Return how long changes to these images took; if none was seen, how long changes to any image took."""
     images = {target.order.image_id for target in targets}
     of_these_images = [durations for key, durations in experience.changes.items() if image_id_of(key) in images]

@@ -57,6 +57,7 @@ def test_a_command_takes_a_database_or_a_cloud_where_it_uses_one() -> None:
     with_database = {words for words, command in ALL.items() if "--db" in options(command)}
     words = (
         "plan",
+        "rehearse",
         "apply",
         "drift",
         "resume",

@@ -4,7 +4,8 @@ Days of the cloud take seconds. No sockets, no threads, no database.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, count
@@ -15,6 +16,7 @@ import anyio
 from fleetos.app.survey import survey
 from fleetos.clock import Moment
 from fleetos.cloud.auth.credentials import Credentials, Password
+from fleetos.cloud.client import CloudClient
 from fleetos.cloud.connect import open_cloud
 from fleetos.engine.engine import Dependencies, Engine, Intervals
 from fleetos.errors import AnswerLost, NotSent
@@ -23,6 +25,7 @@ from fleetos.model.plan import Plan
 from fleetos.model.progress import Progress
 from fleetos.model.run import Scope
 from fleetos.model.states import Command
+from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.freeze import freeze as freeze_plan
 from fleetos.planning.plan_file.load import load_plan
 from fleetos.planning.secrets import PlanSecrets
@@ -120,8 +123,23 @@ def roll_out(path: Path, scenario: Scenario, begin: datetime, watch: Watch) -> P
     return run(lambda: _roll_out(load_plan(path), scenario, begin, watch), lambda: VirtualLoop(_ROUND_S))
 
 
-async def _roll_out(plan: Plan, scenario: Scenario, begin: datetime, watch: Watch) -> PlayedRollout:
-    loop, clock, chance = asyncio.get_running_loop(), DatedClock(begin), SeededChance(scenario.seed)
+def freeze_in_virtual_time(path: Path, scenario: Scenario, begin: datetime) -> tuple[Plan, FrozenRun]:
+    """Return the plan, and the run that it is at that time, in the cloud of that scenario."""
+    plan = load_plan(path)
+    return plan, run(lambda: _freeze(plan, scenario, begin), lambda: VirtualLoop(_ROUND_S))
+
+
+async def _freeze(plan: Plan, scenario: Scenario, begin: datetime) -> FrozenRun:
+    async with _begun(plan, scenario, begin) as (_, _, frozen):
+        return frozen
+
+
+@asynccontextmanager
+async def _begun(
+    plan: Plan, scenario: Scenario, begin: datetime
+) -> AsyncGenerator[tuple[SimulatedCloud, CloudClient, FrozenRun]]:
+    """Yield the cloud, a client that is logged in, and the run that the plan is there."""
+    loop, clock = asyncio.get_running_loop(), DatedClock(begin)
     cloud = SimulatedCloud(scenario, begin.timestamp(), lambda: begin.timestamp() + loop.time())
     transport = SimTransport(cloud, anyio.sleep, lambda _: NotSent("refused"), lambda _: AnswerLost("reset"))
     login = Credentials(
@@ -131,11 +149,17 @@ async def _roll_out(plan: Plan, scenario: Scenario, begin: datetime, watch: Watc
         region=REGION,
         insecure_http=True,
     )
+    chance = SeededChance(scenario.seed)
     async with open_cloud(login, clock=clock, chance=chance, limits=plan.api, env={}, inner=transport) as client:
         facts, place = CloudFacts(names_user=client.place.user_id is not None), client.place
         found = await survey(plan, client, facts)
         scope = Scope(plan.cloud, place.region, place.project_id, str(place.ecs))
-        frozen = freeze_plan(plan, found, scope=scope, facts=facts, run_id="play", now=clock.now())
+        yield cloud, client, freeze_plan(plan, found, scope=scope, facts=facts, run_id="play", now=clock.now())
+
+
+async def _roll_out(plan: Plan, scenario: Scenario, begin: datetime, watch: Watch) -> PlayedRollout:
+    clock = DatedClock(begin)
+    async with _begun(plan, scenario, begin) as (cloud, client, frozen):
         targets = [event.target for event in frozen.events if isinstance(event, Enlisted)]
         further = [event for event in frozen.events if not isinstance(event, Enlisted | RunCreated)]
         store = freeze(frozen.run, targets, further, clock.now())
@@ -146,7 +170,7 @@ async def _roll_out(plan: Plan, scenario: Scenario, begin: datetime, watch: Watc
             PlanSecrets(),
             _Listener(store, watch),
             clock,
-            chance,
+            SeededChance(scenario.seed),
             lambda: f"c{next(numbers)}",
             FilesAtOnce(),
         )

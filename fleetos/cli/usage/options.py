@@ -95,6 +95,16 @@ NoWaitOption = Annotated[
         "Nothing is lost; the next call goes on.",
     ),
 ]
+AtOption = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="Freeze now, start then: 22:00, 2026-12-01 22:00, or with an offset; at most 7 days ahead. Local "
+        "times are in the zone of the plan's `windows`, else of this machine.",
+        show_default=False,
+    ),
+]
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, a YAML file.", show_default=False)]
 ServerOption = Annotated[
     list[str] | None,

@@ -7,6 +7,7 @@ import typer
 
 from fleetos.cli.lazy import implemented_in
 from fleetos.cli.usage.options import (
+    AtOption,
     CloudOption,
     DbOption,
     ExpectWipesOption,
@@ -72,16 +73,7 @@ def apply(
     new_run: Annotated[
         bool, typer.Option("--new-run", help="Freeze a new run even if one of this plan has ended.")
     ] = False,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at",
-            metavar="TIME",
-            help="Freeze now, start then: 22:00, 2026-12-01 22:00, or with an offset; at most 7 days ahead. Local "
-            "times are in the zone of the plan's `windows`, else of this machine.",
-            show_default=False,
-        ),
-    ] = None,
+    at: AtOption = None,
     no_wait: NoWaitOption = False,
     output: OutputOption = Output.TABLE,
     db: DbOption = None,
@@ -108,6 +100,61 @@ def apply(
       fleetos apply plan.yaml --yes --no-wait
 
       fleetos apply frozen.json --yes
+    """
+
+
+@implemented_in("rehearse")
+def rehearse(
+    plan: PlanArgument,
+    seeds: Annotated[
+        int,
+        typer.Option("--seeds", min=1, max=1000, metavar="N", help="Number of plays. Default: 20.", show_default=False),
+    ] = 20,
+    failure_rate: Annotated[
+        str, typer.Option("--failure-rate", metavar="PERCENT", help="Share of the changes that fail.")
+    ] = "5%",
+    approve_after: Annotated[
+        str,
+        typer.Option(
+            "--approve-after", metavar="TIME", help="How long a wave that asks for an approval waits for one, as 15m."
+        ),
+    ] = "15m",
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if",
+            metavar="KEY=VALUE",
+            help="Also rehearse it so: concurrency=40, failure-rate=10% or approve-after=2h. Repeat it for more.",
+            show_default=False,
+        ),
+    ] = None,
+    at: AtOption = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--deadline",
+            metavar="TIME",
+            help="Exit with 10 unless 95% of the plays end by then: 05:00, 2026-12-01 05:00, or with an offset.",
+            show_default=False,
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    db: DbOption = None,
+    cloud: CloudOption = None,
+) -> None:
+    """Play what apply would do, again and again, and say when it ends. Changes nothing, and writes nothing.
+
+    Reads the cloud as `plan` does, and sends nothing more. Then it plays the run in virtual time against a simulated
+    cloud with the same servers: each play draws other durations, from earlier runs where there were any, and other
+    failures. The table has the end of each wave by which half, and 95%, of the plays were there.
+
+    Examples:
+
+      fleetos rehearse plan.yaml
+
+      fleetos rehearse plan.yaml --deadline '2026-12-04 05:00' --what-if concurrency=40
+
+      fleetos rehearse plan.yaml --seeds 100 --failure-rate 2% -o json | jq '.cases[].end'
     """
 
 

@@ -68,6 +68,11 @@ class Times:
         index = bisect_right(self.begins, now) - 1
         return self.ends[index] if index >= 0 and now < self.ends[index] else None
 
+    def find(self, now: datetime) -> Interval | None:
+        """Return the interval that `now` is in, None if it is in none."""
+        end = self.end_at(now)
+        return None if end is None else (self.begins[bisect_right(self.begins, now) - 1], end)
+
     def first_fit(self, now: datetime, need: timedelta) -> datetime | None:
         """Return the first moment from `now` on that has `need` left in its interval; None if none is known.
 

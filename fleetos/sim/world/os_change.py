@@ -106,16 +106,16 @@ def _begin(
     image: SimImage,
     now: float,
 ) -> None:
-    durations, manner = world.scenario.durations, world.scenario.change
+    manner = world.scenario.change
     job = world.make_job(write, "reInitOs" if order.image_id is None else "changeOS", [server.id], now, single=True)
     world.apply_job_faults(job, effect)
     change = RunningChange(write, job, server, image, effect, _system_disk_list(server), order.encrypted, order.key_id)
     server.changes.append(write.seq)
     world.ledger.count_change_begin()
-    duration_s = world.draws.between(durations.change, "change", write.seq)
+    duration_s = world.step_s("change", server, write.seq)
     begins_at = now
     if server.vm_state == "active":
-        begins_at += world.draws.between(durations.stop, "stop", write.seq)
+        begins_at += world.step_s("stop", server, write.seq)
         server.task_state = "powering-off"
         server.take_snapshot(now)
         world.schedule(begins_at, lambda time_s: _take_over_server(world, change, time_s))

@@ -50,8 +50,7 @@ def _begin_on_server(
         return
     goal_state = "stopped" if order.operation == "stop" else "active"
     is_done = server.vm_state == goal_state and server.task_state is None and order.operation != "reboot"
-    duration_span = getattr(world.scenario.durations, order.operation)
-    duration_s = 0.0 if is_done else world.draws.between(duration_span, order.operation, write.seq, server.id)
+    duration_s = 0.0 if is_done else world.step_s(order.operation, server, write.seq, server.id)
     duration_s *= _HARD_STOP_SHARE if order.hard else 1.0
     if not is_done and effect.fail is None:
         _show_task_state(server, order, now)

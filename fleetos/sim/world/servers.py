@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -119,6 +119,8 @@ class SimServer:
     """`seq` of the OS changes in progress, whatever the snapshots show."""
     stopped_by: int | None = None
     """`seq` of the write that stopped it."""
+    known_s: Mapping[str, Sequence[float]] = field(default_factory=dict[str, "Sequence[float]"])
+    """Durations to draw from instead of the scenario's, by step: `change` or an operation such as `stop`."""
     snapshots: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     """Time and JSON, oldest first."""
 

@@ -15,7 +15,7 @@ from fleetos.sim.scenario.scenario import Scenario, ServerGroup
 from fleetos.sim.wire.response_types import FaultShown
 from fleetos.sim.world.jobs import SimJob, Task
 from fleetos.sim.world.ledger import Ledger, LedgerEntry
-from fleetos.sim.world.servers import ServerSpec, SimDisk, SimFlavor, SimServer, format_time
+from fleetos.sim.world.servers import ServerSpec, SimDisk, SimFlavor, SimServer, attached_disks, format_time
 
 # Changes the world; called with the time at which it happens.
 WorldEvent = Callable[[float], object]
@@ -93,6 +93,22 @@ class World:
         """Return the image with this id or name."""
         by_id = self.images.get(id_or_name)
         return by_id or next((image for image in self.images.values() if image.name == id_or_name), None)
+
+    def add_server(self, server: SimServer) -> None:
+        """Enter a server, which is as old as it says, with its disks."""
+        for disk in attached_disks(server):
+            self.ledger.disks[disk.id] = disk
+        server.take_snapshot(server.updated)
+        self.servers[server.id] = server
+
+    def step_s(self, step: str, server: SimServer, *key: int | str) -> float:
+        """Draw the duration of a step on a server: `change`, or an operation such as `stop`.
+
+        Of known durations each seed draws one for the server: a server that is slow is slow again.
+        """
+        if known := server.known_s.get(step):
+            return self.draws.pick(known, f"known {step}", server.id)
+        return self.draws.between(getattr(self.scenario.durations, step), step, *key)
 
     def make_disk(
         self, server_id: str, time_s: float, image: SimImage | None, size_gb: int, write: LedgerEntry | None
@@ -186,8 +202,7 @@ class World:
         )
         if state == "failed":
             server.fault = make_fault("The OS change failed.", created_at)
-        server.take_snapshot(created_at)
-        self.servers[server_id] = server
+        self.add_server(server)
 
 
 def make_fault(message: str, time_s: float) -> FaultShown:

@@ -65,6 +65,8 @@ def test_the_end_is_excluded() -> None:
     times = Times.of([(minute(0), minute(10))])
     assert times.end_at(minute(9)) == minute(10)
     assert times.end_at(minute(10)) is None
+    assert times.find(minute(9)) == (minute(0), minute(10))
+    assert times.find(minute(10)) is None
     assert times.first_fit(minute(9), timedelta(minutes=1)) == minute(9)
     assert times.first_fit(minute(9), timedelta(minutes=2)) is None
 

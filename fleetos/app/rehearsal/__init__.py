@@ -1,0 +1,1 @@
+"""Rehearse a plan: play its frozen run against a simulated cloud, in virtual time."""
