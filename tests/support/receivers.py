@@ -133,6 +133,13 @@ def free_port() -> int:
 
 
 @contextmanager
+def silent_port() -> Generator[int]:
+    """Yield a port that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield cast("int", listening.getsockname()[1])
+
+
+@contextmanager
 def mail_receiver() -> Generator[MailReceiver]:
     """Yield a mail server on this machine."""
     receiver = MailReceiver(free_port())
