@@ -119,6 +119,7 @@ class Notifier:
         self._finder = NoticeFinder(progress) if outboxes else None
         self._caught_up = not outboxes
         self._leaving = False
+        self._hurry = anyio.Event()
         self._quiet = anyio.Event()
         self._stopped = anyio.Event()
         self._scope = anyio.CancelScope()
@@ -156,6 +157,8 @@ class Notifier:
         """Wait until all is sent, for DRAIN_S at most, and stop. If the run has `ended`, record what was not sent."""
         self._quiet = anyio.Event()
         self._look()
+        if ended:
+            self._hurry.set()
         with anyio.move_on_after(DRAIN_S):
             await self._quiet.wait()
         self._scope.cancel()
@@ -190,35 +193,40 @@ class Notifier:
         while True:
             await outbox.filled.wait()
             batch = outbox.next_batch()
-            delivery, tries = await self._send(outbox.destination, batch)
+            delivery, tries = await self._send(outbox, batch)
             # The record must not be lost to a cancellation once the message is out.
             with anyio.CancelScope(shield=True):
                 await self._record(outbox, batch, delivery, tries)
 
-    async def _send(self, destination: Destination, batch: Sequence[Notice]) -> tuple[Delivery, int]:
+    async def _send(self, outbox: Outbox, batch: Sequence[Notice]) -> tuple[Delivery, int]:
         """Send the message about the notices; return the last outcome, and the number of tries."""
-        delivery, wait_s = Delivery("nothing was tried"), FIRST_WAIT_S
-        for tries in range(1, TRIES + 1):
-            try:
-                message = compose(batch, self._progress, destination.number)
-                delivery = await self._try(destination, message)
-            except Exception as error:  # noqa: BLE001 - no defect here, nor in a library, may stop the rollout
-                delivery = Delivery(type(error).__name__)
-            if delivery.failure is None or delivery.final or tries == TRIES:
+        tries, wait_s = 0, FIRST_WAIT_S
+        while True:
+            delivery = await self._try(outbox.destination, batch)
+            tries += 1
+            # At the end of a run, how it ended matters more than what is told before that.
+            gives_way = self._hurry.is_set() and len(outbox.queue) > len(batch)
+            if delivery.failure is None or delivery.final or tries == TRIES or gives_way:
                 return delivery, tries
-            await anyio.sleep(wait_s)
+            await self._wait(wait_s)
             wait_s *= 2
-        return delivery, TRIES
 
-    async def _try(self, destination: Destination, message: Message) -> Delivery:
-        if destination.webhook:
-            return await post(destination, message.id, int(self._clock.now().timestamp()), message.body)
-        taken = None
-        with anyio.move_on_after(SERVICE_TRY_S):
-            taken = await run_abandonable(lambda: apprise_services.send(destination.url, message.title, message.text))
-        if taken is None:
-            return Delivery(f"no answer within {SERVICE_TRY_S:.0f} s")
-        return Delivery(None if taken else "apprise could not deliver it")
+    async def _wait(self, wait_s: float) -> None:
+        """Wait for so long, but not beyond the end of the run."""
+        if self._hurry.is_set():
+            await anyio.sleep(wait_s)
+        else:
+            with anyio.move_on_after(wait_s):
+                await self._hurry.wait()
+
+    async def _try(self, destination: Destination, batch: Sequence[Notice]) -> Delivery:
+        try:
+            message = compose(batch, self._progress, destination.number)
+            if destination.webhook:
+                return await post(destination, message.id, int(self._clock.now().timestamp()), message.body)
+            return await _send_by_apprise(destination, message)
+        except Exception as error:  # noqa: BLE001 - no defect here, nor in a library, may stop the rollout
+            return Delivery(type(error).__name__)
 
     async def _record(self, outbox: Outbox, batch: Sequence[Notice], delivery: Delivery, tries: int) -> None:
         """Record the end of a message, once for each of its notices, and take them out of the box."""
@@ -238,6 +246,15 @@ class Notifier:
             self._look()
         for record in records:
             self._on_record(self._progress, record)
+
+
+async def _send_by_apprise(destination: Destination, message: Message) -> Delivery:
+    taken = None
+    with anyio.move_on_after(SERVICE_TRY_S):
+        taken = await run_abandonable(lambda: apprise_services.send(destination.url, message.title, message.text))
+    if taken is None:
+        return Delivery(f"no answer within {SERVICE_TRY_S:g} s")
+    return Delivery(None if taken else "apprise could not deliver it")
 
 
 def _event(destination: Destination, notice: Notice, delivery: Delivery, tries: int) -> RunNotified:

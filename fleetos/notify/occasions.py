@@ -16,7 +16,7 @@ from fleetos.model.journal.events import (
 from fleetos.model.plan import Occasion
 from fleetos.model.progress import Progress
 from fleetos.model.run import Run, Target
-from fleetos.model.states import RETRIABLE, RUN_ENDS, RunState
+from fleetos.model.states import RETRIABLE, RUN_ENDS, Reason, RunState
 from fleetos.rules.budgets import Budget, Failures, budgets
 from fleetos.rules.waves import find_approval_wait, find_next_wait, wave_facts
 from fleetos.text import counted
@@ -147,6 +147,8 @@ def target_notices(target: Target, run: Run, at: datetime) -> Iterator[Notice]:
 
 def budget_notices(run: Run, failures: Failures, at: datetime) -> Iterator[Notice]:
     """Yield the budgets of which half is used by now. One that is exceeded pauses the run, which is told then."""
+    if run.state is not RunState.RUNNING:
+        return
     for budget in budgets(run, failures):
         if budget.failed and not budget.exceeded and 2 * budget.failed >= budget.allowed:
             subject = f"{budget.scope}, pass {run.passes}"
@@ -170,5 +172,7 @@ def _wave_words(run: Run, number: int) -> str:
 
 def _moved_words(event: RunMoved) -> str:
     words = run_words(event.to, event.reason, event.detail)
-    by = f" by {event.by}" if event.by else ""
-    return f"the run is {event.to}{by}{': ' if words else ''}{words}"
+    if event.by and event.reason is Reason.OPERATOR:
+        words = f"by {event.by}{': ' if event.detail else ''}{event.detail}"
+    # The words of an abort begin with who asked for it, too.
+    return f"the run is {event.to}{'' if not words else ' ' if words.startswith('by ') else ': '}{words}"

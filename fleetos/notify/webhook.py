@@ -55,7 +55,7 @@ async def post(destination: Destination, message_id: str, timestamp: int, body: 
             ):
                 return _judge(response.status_code)
     except (TimeoutError, httpx.TimeoutException):
-        return Delivery(f"no answer within {TRY_S:.0f} s")
+        return Delivery(f"no answer within {TRY_S:g} s")
     except httpx.ConnectError:
         return Delivery("no connection")
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

@@ -103,7 +103,7 @@ def notify_sentences(entries: Sequence[NotifyEntry], services: Sequence[str]) ->
     for number, entry in enumerate(entries, 1):
         kind = f" ({services[number - 1]})" if services else ""
         *most, last = (_WHEN[occasion] for occasion in entry.on)
-        yield f"notifies {number}{kind} when {' or when '.join([', '.join(most), last] if most else [last])}"
+        yield f"notifies {number}{kind} when {', '.join(most)}{' or ' if most else ''}{last}"
 
 
 def _wave_sentences(steering: Steering, members: Sequence[Target]) -> Iterator[str]:

@@ -106,7 +106,7 @@ def test_a_mail_says_what_happened_and_what_to_do(runner: SharedCloudRunner, mai
     )
     (runner.folder / "mail.url").write_text(f"{address}\n", "utf-8")
     shown = runner.fleetos("plan", plan)
-    assert "notifies 1 (mailto) when the run starts or when the run has ended" in shown.stdout
+    assert "notifies 1 (mailto) when the run starts or the run has ended" in shown.stdout
     done = runner.fleetos("apply", plan, "--yes")
     assert done.returncode == 0, done.stderr
     assert [event["outcome"] for event in notified(runner)] == ["sent", "sent"], done.stderr

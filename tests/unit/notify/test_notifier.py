@@ -150,6 +150,20 @@ def test_a_receiver_that_hangs_holds_up_neither_the_others_nor_the_end(scene: Sc
     assert "fleetos left before it was sent" in by_entry[1][1]
 
 
+def test_at_the_end_of_a_run_its_last_message_gets_the_tries_of_those_before_it(scene: Scene) -> None:
+    history = scene.history
+    scene.occasions, scene.answers = (Occasion.STARTED, Occasion.PAUSED, Occasion.FINISHED), [NO_ANSWER] * 6
+
+    async def act(notifier: Notifier) -> None:
+        notifier.turned(history.progress, history.records[:2], {})
+        notifier.turned(history.progress, history.happen(RunMoved(RunState.PAUSED), RunMoved(RunState.RUNNING)), {})
+        await anyio.sleep(2)
+        notifier.turned(history.progress, history.happen(RunMoved(RunState.DONE)), {})
+
+    assert scene.play(act, ended=True) == pytest.approx(3)
+    assert scene.outcomes == [("started", "failed", 3), ("paused", "failed", 1), ("finished", "sent", 3)]
+
+
 def test_what_is_late_in_a_run_that_goes_on_is_left_to_the_next_process(scene: Scene) -> None:
     scene.answers = [900.0]
     assert scene.play(starts(scene)) == pytest.approx(DRAIN_S)

@@ -58,11 +58,12 @@ def test_a_pause_and_an_end_say_why_and_by_whom() -> None:
     records = history.happen(RunMoved(RunState.PAUSED, Reason.OPERATOR, "the fleet is in use", "anna"))
     (paused,) = finder.find(history.progress, records)
     assert paused.occasion is Kind.PAUSED
-    assert paused.what.startswith("the run is paused by anna: ")
-    assert "the fleet is in use" in paused.what
+    assert paused.what == "the run is paused by anna: the fleet is in use"
     assert found(finder, history, history.happen(RunMoved(RunState.RUNNING))) == []
     assert found(finder, history, history.happen(RunMoved(RunState.FINISHING, Reason.ABORTED))) == []
-    assert found(finder, history, history.happen(RunMoved(RunState.ABORTED))) == [(Kind.FINISHED, "")]
+    records = history.happen(RunMoved(RunState.ABORTED, Reason.ABORTED, "aborted by anna: busy"))
+    (ended,) = finder.find(history.progress, records)
+    assert (ended.occasion, ended.what) == (Kind.FINISHED, "the run is aborted by anna: busy")
 
 
 def test_a_server_that_fails_or_is_overdue_is_named() -> None:

@@ -19,7 +19,7 @@ from fleetos.errors import (
 from fleetos.model.journal.events import Moved, RunDriverStarted, RunNotified
 from fleetos.model.journal.requests import RequestKind
 from fleetos.model.plan import Occasion
-from fleetos.model.run import Run
+from fleetos.model.run import Run, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
@@ -310,10 +310,10 @@ def test_a_check_compares_every_column_that_is_written() -> None:
 async def test_a_note_stands_beside_what_is_appended_and_changes_no_run(sqlite: Database, clock: ManualClock) -> None:
     lease = await create(sqlite, RUN, some_targets(1), clock)
     journal = SqlJournal(sqlite, lease, clock)
-    notified = RunNotified(1, "slack", Occasion.STARTED, "", START, "sent", 1)
+    notified, changed = RunNotified(1, "slack", Occasion.STARTED, "", START, "sent", 1), list[Target]()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(journal.note, [notified, notified])
-        tasks.start_soon(journal.append, replace(RUN, sessions=1), [RunDriverStarted("x")], [], START)
+        tasks.start_soon(journal.append, replace(RUN, sessions=1), [RunDriverStarted("x")], changed, START)
     assert (await queries.load(sqlite, RUN.id)).run.sessions == 1
     kinds = ("run-notified", "run-driver-started")
     records = await queries.events_of_kinds(sqlite, RUN.id, kinds, 0, lease.last_seq + 3)
