@@ -88,8 +88,15 @@ async def send_owed(context: AppContext, database: Database, progress: Progress)
 async def earlier_records(database: Database, run_id: str, last: int) -> AsyncIterator[Sequence[Record]]:
     """Yield the records about the whole run up to the number `last`, page by page."""
     after = 0
-    while page := await queries.events_of_kinds(database, run_id, RUN_KINDS, after, last):
+    while page := await _page(database, run_id, after, last):
         yield page
-        after = page[-1].seq
         if len(page) < RECORDS_PER_PAGE:
             return
+        after = page[-1].seq
+
+
+async def _page(database: Database, run_id: str, after: int, last: int) -> Sequence[Record]:
+    # A statement that is cancelled costs its connection.
+    with anyio.CancelScope(shield=True):
+        return await queries.events_of_kinds(database, run_id, RUN_KINDS, after, last)
+    return ()
