@@ -36,7 +36,7 @@ KeyPath = tuple[Key, ...]
 # Messages repeat keys: a text in the wrong place must not make them endless.
 _KEY_LETTERS = 60
 # Messages never show anything below these keys, not even a key.
-SECRET_KEYS = frozenset({"adminpass", "user_data"})
+SECRET_KEYS = frozenset({"adminpass", "user_data", "url", "secret"})
 _LITERALS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),

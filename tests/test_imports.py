@@ -84,6 +84,9 @@ SPOILED = {
             "fleetos.planning.plan_file is not allowed to import fleetos.planning.preflight",
         )
     ],
+    "notify-parts": [
+        ("notify/message.py", "import fleetos.notify.notifier", "fleetos.notify.message -> fleetos.notify.notifier")
+    ],
     "engine": [("engine/engine.py", "import fleetos.store.journal", "fleetos.engine.engine -> fleetos.store.journal")],
     "views": [
         ("views/view.py", "import fleetos.cloud.http.transport", "fleetos.views.view -> fleetos.cloud.http.transport")

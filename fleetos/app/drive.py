@@ -1,29 +1,33 @@
 """Drive a run until it ends or pauses, or a signal asks to leave: lease, engine, observer and signals together."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Signals, getsignal
 from typing import Protocol
 
 import anyio
+from anyio.abc import TaskGroup
 
 from fleetos.app.calendar_reader import CalendarReader
 from fleetos.app.context import AppContext, scope_key
+from fleetos.app.notifications import earlier_records, open_notifier
 from fleetos.app.results import DriveResult
 from fleetos.app.survey import scope_of
 from fleetos.cloud.client import CloudClient
 from fleetos.engine.engine import Dependencies, Engine
+from fleetos.engine.protocols import Listener
 from fleetos.engine.undriven import answer_requests
 from fleetos.errors import FleetosError, StoreError
 from fleetos.ids import SystemChance, token
 from fleetos.model.experience import Experience
-from fleetos.model.journal.events import RunDriverEnded
+from fleetos.model.journal.events import Record, RunDriverEnded
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.progress import Progress
 from fleetos.model.run import LeftBy, Order
 from fleetos.model.states import RUN_ENDS, Command
 from fleetos.model.wipes import Wipes, wipes_of
+from fleetos.notify.notifier import Notifier
 from fleetos.planning.agreement import Agreement, NotConfirmed, disagreement
 from fleetos.planning.freeze import FrozenRun
 from fleetos.planning.preflight.preflight import Preflight
@@ -97,6 +101,18 @@ class _Departure:
     """Scope of the engine, which the second signal cancels."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Listeners:
+    """Listeners to the turns of a run: those who watch it, and the notifier."""
+
+    observer: ViewObserver
+    notifier: Notifier
+
+    def turned(self, progress: Progress, records: Sequence[Record], requests: Mapping[str, int]) -> None:
+        self.observer.turned(progress, records, requests)
+        self.notifier.turned(progress, records, requests)
+
+
 def agree(operator: Operator, wipes: Wipes, command: Command, frozen: FrozenRun | None = None) -> None:
     """Return if the operator agrees to what the command would wipe, both in advance and at the question.
 
@@ -144,9 +160,13 @@ async def drive(
         if operator.streams_events:
             await _show_written(database, progress, observer, lease.last_seq - fresh, lease.last_seq + written)
         experience = await history.experience(database, scope_key(progress.run.scope))
-        engine = _build_engine(context, journal, progress, cloud, observer, experience)
+        notifier = open_notifier(context, progress, journal, observer.forward_record)
+        earlier = earlier_records(database, progress.run.id, lease.last_seq + written)
+        listeners = _Listeners(observer, notifier)
+        engine = _build_engine(context, journal, progress, cloud, listeners, experience)
         departure = _Departure()
-        async with _attend(engine, journal, cloud, observer, departure):
+        async with _attend(engine, journal, cloud, listeners, departure) as tasks:
+            tasks.start_soon(notifier.run, earlier)
             await engine.drive(str(this_process()), command, waits=operator.waits)
         await _remember(database, engine, cloud, experience, departure)
         if departure.error is not None:
@@ -180,7 +200,7 @@ def _build_engine(
     journal: SqlJournal,
     progress: Progress,
     cloud: CloudClient,
-    observer: ViewObserver,
+    listener: Listener,
     experience: Experience,
 ) -> Engine:
     """Return the engine of the run. The cloud knows by then which limits and which passwords there were before."""
@@ -190,7 +210,7 @@ def _build_engine(
     for password in secrets.passwords(_orders(progress)):
         cloud.hide(password)
     dependencies = Dependencies(
-        cloud, journal, secrets, observer, context.clock, SystemChance(), token, CalendarReader()
+        cloud, journal, secrets, listener, context.clock, SystemChance(), token, CalendarReader()
     )
     return Engine(progress, dependencies, experience)
 
@@ -202,21 +222,24 @@ def _orders(progress: Progress) -> Iterator[Order]:
 
 @contextlib.asynccontextmanager
 async def _attend(
-    engine: Engine, journal: SqlJournal, cloud: CloudClient, observer: ViewObserver, departure: _Departure
-) -> AsyncGenerator[None]:
+    engine: Engine, journal: SqlJournal, cloud: CloudClient, listeners: _Listeners, departure: _Departure
+) -> AsyncGenerator[TaskGroup]:
     """Attend to view and signals while the engine drives; then release the lease and record why this process leaves.
+
+    Yield the group of the tasks beside the engine, which end with it.
 
     An error of fleetos that ends the engine is not raised but noted in `departure`.
     """
-    progress = engine.progress
+    progress, observer, notifier = engine.progress, listeners.observer, listeners.notifier
     observer.started(progress, engine.rollout)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tick, observer)
-            tasks.start_soon(_handle_signals, engine, observer, departure)
+            tasks.start_soon(_handle_signals, engine, listeners, departure)
             with departure.scope:
                 try:
-                    yield
+                    yield tasks
+                    await notifier.drain(ended=progress.run.state in RUN_ENDS)
                 except FleetosError as error:
                     departure.error = error
             # Signals are still handled here: one that comes now must not end the process before this is written.
@@ -286,7 +309,7 @@ def _leave_signals() -> list[Signals]:
     return [SIGINT, SIGTERM, *([] if getsignal(SIGHUP) is SIG_IGN else [SIGHUP])]
 
 
-async def _handle_signals(engine: Engine, observer: ViewObserver, departure: _Departure) -> None:
+async def _handle_signals(engine: Engine, listeners: _Listeners, departure: _Departure) -> None:
     """Let the requests on the wire end after the first signal, and leave at once after the second.
 
     A terminal that closes sends SIGHUP more than once, and systemd sends it right behind SIGTERM (systemd.kill,
@@ -302,8 +325,9 @@ async def _handle_signals(engine: Engine, observer: ViewObserver, departure: _De
                 departure.scope.cancel()
                 return
             departure.signal, departure.words = signal, signal.name
-            observer.note(
+            listeners.observer.note(
                 f"{signal.name}: starting no more servers, waiting for answers to the requests in flight. Another "
                 f"SIGINT or SIGTERM exits at once. {resume_hint(engine.progress)}"
             )
             engine.leave()
+            listeners.notifier.leave()

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from fleetos.app.context import AppContext, operator_name, scope_key, with_hint
 from fleetos.app.drive import Operator, agree
+from fleetos.app.notifications import check_receivers
 from fleetos.app.results import FinishedRun
 from fleetos.app.survey import facts_of, images_meant, list_servers, scope_of, survey
 from fleetos.cloud.client import CloudClient
-from fleetos.errors import FleetosError
+from fleetos.errors import FleetosError, InputError
 from fleetos.ids import run_id
 from fleetos.limits import SERVERS_NAMED
 from fleetos.model.experience import NO_EXPERIENCE, Experience
@@ -68,8 +69,14 @@ async def survey_and_freeze(
     facts, scope = facts_of(name, cloud), scope_of(name, cloud)
     known = NO_EXPERIENCE if database is None else await history.experience(database, scope_key(scope))
     cloud.recall(known.limits)
-    with with_hint(state_of_things):
-        preflight = await survey(plan, cloud, facts)
+    receivers = check_receivers(plan)
+    try:
+        with with_hint(state_of_things):
+            preflight = await survey(plan, cloud, facts)
+    except InputError as error:
+        raise InputError((*error.problems, *receivers.problems)) from None
+    if receivers.problems:
+        raise InputError(receivers.problems)
     past = History(longest_change_s=known.longest_change_s)
     if database is not None:
         server_ids = [selected.server.id for selected in preflight.servers]
@@ -80,7 +87,7 @@ async def survey_and_freeze(
         )
     now = context.clock.now()
     frozen = freeze(plan, preflight, scope=scope, facts=facts, run_id=run_id(now), now=now, history=past)
-    return Survey(preflight, known, frozen)
+    return Survey(preflight, known, replace(frozen, services=receivers.services))
 
 
 async def create_run(

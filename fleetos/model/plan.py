@@ -69,6 +69,32 @@ class SecretRef:
     where: str
 
 
+class Occasion(StrEnum):
+    """Occasion of a run on which people are notified."""
+
+    STARTED = "started"  # a process drives the run for the first time
+    WAVE = "wave"  # a wave opens, or is finished
+    APPROVAL = "approval"  # a wave waits for an approval
+    PAUSED = "paused"
+    BUDGET_HALF = "budget-half"  # half of a failure budget is used
+    OVERDUE = "overdue"  # a change goes on after its time-out
+    FINISHED = "finished"  # the run has ended, however that was
+    SERVER_FAILED = "server-failed"  # one server failed or is held
+
+
+USUAL_OCCASIONS = tuple(occasion for occasion in Occasion if occasion is not Occasion.SERVER_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyEntry:
+    """Receiver of notifications: its URL, a secret as a whole, and the occasions on which it gets one."""
+
+    url: SecretRef
+    on: tuple[Occasion, ...] = USUAL_OCCASIONS
+    secret: SecretRef | None = None
+    """Key that signs the requests of a webhook."""
+
+
 @dataclass(frozen=True, slots=True)
 class UserDataRef:
     """Reference to user data, and the SHA-256 of its bytes in hex.
@@ -283,6 +309,7 @@ class Plan:
     polling: Polling = field(default_factory=Polling)
     api: ApiLimits = field(default_factory=ApiLimits)
     steering: SteeringPlan = field(default_factory=SteeringPlan)
+    notify: tuple[NotifyEntry, ...] = ()
     places: Mapping[str, SourcePosition] = field(default_factory=dict[str, SourcePosition], compare=False, repr=False)
     """Position of each key outside of `servers`."""
     doubts: tuple[Problem, ...] = field(default=(), compare=False)

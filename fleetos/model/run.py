@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 from fleetos.model.inventory import JobStatus, ServerSnapshot
-from fleetos.model.plan import PowerAfter, SecretRef, StopMode, UserDataRef
+from fleetos.model.plan import NotifyEntry, PowerAfter, SecretRef, StopMode, UserDataRef
 from fleetos.model.states import AHEAD, ENDS, NEVER_RETRIED, RETRIABLE, Reason, RunState, TargetState
 from fleetos.model.steering.rollout import UNSTEERED, ApprovalGiven, Steering
 
@@ -401,6 +401,8 @@ class Run:
     """Number of unfinished members of that wave in spite of which the next one opens; None: nobody promoted it."""
     approvals: tuple[ApprovalGiven, ...] = ()
     """Approvals of waves, in their order."""
+    notify: tuple[NotifyEntry, ...] = ()
+    """Receivers of notifications, by reference; paths of files are absolute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from datetime import datetime
 from fleetos.errors import InputError
 from fleetos.model.journal.events import Enlisted, Event, Moved, RunCreated
 from fleetos.model.journal.fold import fold_target
-from fleetos.model.plan import Plan
+from fleetos.model.plan import NotifyEntry, Plan, SecretRef
 from fleetos.model.run import Run, Scope, Settings, Target
 from fleetos.model.states import Reason
 from fleetos.model.wipes import Wipes, wipes_of
 from fleetos.planning.plan_file.digest import run_digest
 from fleetos.planning.preflight.preflight import Preflight, ResolvedServer
-from fleetos.planning.rollout import freeze_steering, steering_sentences
+from fleetos.planning.rollout import freeze_steering, notify_sentences, steering_sentences
 from fleetos.planning.settings import CloudFacts, choose_settings, settle_problem
 from fleetos.planning.skip_or_hold import skip_or_hold
 
@@ -38,6 +38,8 @@ class FrozenRun:
     run: Run
     events: tuple[Event, ...]
     targets: tuple[Target, ...]
+    services: tuple[str, ...] = ()
+    """Kinds of the receivers of notifications, which only their URLs tell."""
 
     @property
     def would_wipe(self) -> Wipes:
@@ -51,8 +53,9 @@ class FrozenRun:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Rules of waves, groups, budgets and windows, a sentence each."""
-        return tuple(steering_sentences(self.run.steering, self.targets_to_wipe, self.run.settings.concurrency))
+        """Rules of waves, groups, budgets and windows, and who is notified, a sentence each."""
+        rules = steering_sentences(self.run.steering, self.targets_to_wipe, self.run.settings.concurrency)
+        return (*rules, *notify_sentences(self.run.notify, self.services))
 
     @property
     def wipes(self) -> int:
@@ -95,6 +98,7 @@ def freeze(
         settings=settings,
         images=preflight.images,
         created_at=now,
+        notify=notify_entries(plan),
     )
     made: list[tuple[Target, Moved | None]] = []
     for position, resolved in enumerate(preflight.servers):
@@ -113,6 +117,19 @@ def freeze(
         targets.append(target if end is None else fold_target(target, end, now))
     run = replace(run, wipes=len(wipes_of(run, targets).left))
     return FrozenRun(run, (RunCreated(run), *events), tuple(targets))
+
+
+def notify_entries(plan: Plan) -> tuple[NotifyEntry, ...]:
+    """Return the receivers of notifications with absolute paths of their files."""
+    folder = plan.path.parent
+
+    def absolute(ref: SecretRef) -> SecretRef:
+        return ref if ref.kind == "env" else SecretRef("file", str(folder / ref.where))
+
+    return tuple(
+        replace(entry, url=absolute(entry.url), secret=None if entry.secret is None else absolute(entry.secret))
+        for entry in plan.notify
+    )
 
 
 def _steer(

@@ -1,11 +1,14 @@
-"""Steering: freeze what the plan says about waves, groups, budgets and windows, and say it in sentences. Pure."""
+"""Steering: freeze what the plan says about waves, groups, budgets and windows, and say it in sentences. Pure.
+
+A sentence for each receiver of notifications stands beside them.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from fleetos.errors import Problem
-from fleetos.model.plan import Plan
+from fleetos.model.plan import NotifyEntry, Occasion, Plan
 from fleetos.model.run import Target
 from fleetos.model.steering.rollout import BetweenWaves, Budgets, GroupRule, OnExceeded, Steering, Wave
 from fleetos.model.steering.share import Share
@@ -81,6 +84,26 @@ def steering_sentences(steering: Steering, members: Sequence[Target], concurrenc
         yield from _window_sentences(steering.windows)
     if steering.not_before is not None:
         yield f"starts nothing before {steering.not_before:%Y-%m-%d %H:%MZ}"
+
+
+_WHEN = {
+    Occasion.STARTED: "the run starts",
+    Occasion.WAVE: "a wave opens or is finished",
+    Occasion.APPROVAL: "a wave waits for an approval",
+    Occasion.PAUSED: "the run pauses",
+    Occasion.BUDGET_HALF: "half of a failure budget is used",
+    Occasion.OVERDUE: "a change is overdue",
+    Occasion.FINISHED: "the run has ended",
+    Occasion.SERVER_FAILED: "a server failed",
+}
+
+
+def notify_sentences(entries: Sequence[NotifyEntry], services: Sequence[str]) -> Iterator[str]:
+    """Yield who is notified and when, a sentence for each receiver. `services` are their kinds, empty if unknown."""
+    for number, entry in enumerate(entries, 1):
+        kind = f" ({services[number - 1]})" if services else ""
+        *most, last = (_WHEN[occasion] for occasion in entry.on)
+        yield f"notifies {number}{kind} when {', '.join(most)}{' or ' if most else ''}{last}"
 
 
 def _wave_sentences(steering: Steering, members: Sequence[Target]) -> Iterator[str]:

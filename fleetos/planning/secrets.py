@@ -25,7 +25,7 @@ _FROZEN_HINT = "put it back as it was and resume the run, or abort the run and a
 SecretPositions = Mapping[SecretRef | UserDataRef, SourcePosition]
 
 
-class _Unusable(Exception):
+class UnusableSecret(Exception):
     """Error: a secret cannot be used. It says what was expected, and never holds the secret."""
 
     def __init__(self, expected: str, hint: str | None = None) -> None:
@@ -67,7 +67,7 @@ class PlanSecrets:
         """Return those of the orders' first PASSWORDS_HIDDEN passwords that can be resolved."""
         passwords: list[str] = []
         for ref in islice(dict.fromkeys(order.adminpass for order in orders), PASSWORDS_HIDDEN):
-            with contextlib.suppress(_Unusable):
+            with contextlib.suppress(UnusableSecret):
                 passwords += [] if ref is None else [self._resolve_password(ref, windows=False)]
         return tuple(passwords)
 
@@ -78,29 +78,23 @@ class PlanSecrets:
         if order.adminpass is not None:
             try:
                 password = self._resolve_password(order.adminpass, windows=order.image_id in windows)
-            except _Unusable as error:
+            except UnusableSecret as error:
                 problems.append(_place_of(order.adminpass, places).problem(error.expected, error.hint))
         if order.user_data is not None:
             try:
                 user_data = self._resolve_user_data(order.user_data)
-            except _Unusable as error:
+            except UnusableSecret as error:
                 problems.append(_place_of(order.user_data, places).problem(error.expected, error.hint))
         if problems:
             raise InputError(tuple(problems))
         return Secrets(password, user_data)
 
     def _resolve_password(self, ref: SecretRef, *, windows: bool) -> str:
-        if ref.kind == "env":
-            password = self._env.get(ref.where, "")
-            if not password:
-                raise _Unusable(f"a password in the environment variable {ref.where}, which is not set", "export it")
-        else:
-            password = _read_secret_file(Path(ref.where))
-        password = password.removesuffix("\n").removesuffix("\r")
+        password = read_secret(ref, self._env, "a password")
         fault = password_fault(password, windows=windows)
         if fault is not None:
             source = "the environment variable" if ref.kind == "env" else "the file"
-            raise _Unusable(f"in {source} {ref.where} a password that {fault}")
+            raise UnusableSecret(f"in {source} {ref.where} a password that {fault}")
         return password
 
     def _resolve_user_data(self, ref: UserDataRef) -> bytes:
@@ -112,9 +106,9 @@ class PlanSecrets:
             try:
                 data = read_bounded(Path(ref.path), USER_DATA_MAX_BYTES)
             except UnreadableFile as error:
-                raise _Unusable(f"the user data of this run: {error.expected}", _FROZEN_HINT) from None
+                raise UnusableSecret(f"the user data of this run: {error.expected}", _FROZEN_HINT) from None
         if hashlib.sha256(data).hexdigest() != ref.sha256:
-            raise _Unusable(f"the user data of this run; it has been changed in {ref.path}", _FROZEN_HINT)
+            raise UnusableSecret(f"the user data of this run; it has been changed in {ref.path}", _FROZEN_HINT)
         return data
 
 
@@ -125,17 +119,28 @@ def _place_of(ref: SecretRef | UserDataRef, places: SecretPositions) -> SourcePo
     return places.get(ref) or SourcePosition(elsewhere, None, None, key)
 
 
-def _read_secret_file(path: Path) -> str:
+def read_secret(ref: SecretRef, env: Mapping[str, str], what: str) -> str:
+    """Return the secret, without the end of its line. `what` names it in errors. Raise UnusableSecret."""
+    if ref.kind == "env":
+        secret = env.get(ref.where, "")
+        if not secret:
+            raise UnusableSecret(f"{what} in the environment variable {ref.where}, which is not set", "export it")
+    else:
+        secret = _read_secret_file(Path(ref.where), what)
+    return secret.removesuffix("\n").removesuffix("\r")
+
+
+def _read_secret_file(path: Path, what: str) -> str:
     try:
         data = read_bounded(path, SECRET_FILE_MAX_BYTES)
     except UnreadableFile as error:
-        raise _Unusable(f"a file with a password: {error.expected}") from None
+        raise UnusableSecret(f"a file with {what}: {error.expected}") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
     # Raised outside of the handler: a UnicodeDecodeError as its context would hold the secret's bytes.
-    raise _Unusable(f"a password in UTF-8 in the file {path}")
+    raise UnusableSecret(f"{what} in UTF-8 in the file {path}")
 
 
 def _read_plan_texts(path: Path) -> dict[str, bytes]:

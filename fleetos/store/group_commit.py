@@ -25,7 +25,7 @@ class PendingAppend:
     """One append to a journal, until it is durable."""
 
     run: Run | None
-    """None: only the lease is renewed."""
+    """None: the lease is renewed, and events that do not change the run are written."""
     events: Sequence[Event]
     changed: Sequence[Target]
     """New values of the targets that the events changed."""

@@ -22,7 +22,7 @@ from fleetos.errors import (
 from fleetos.limits import LEASE_BEAT_S, LEASE_TERM_S
 from fleetos.logs import fields
 from fleetos.model.journal.codec import arguments_from_json, run_from_json
-from fleetos.model.journal.events import Event, Record, RunDriverEnded
+from fleetos.model.journal.events import Event, Record, RunDriverEnded, RunNotified
 from fleetos.model.journal.fold_run import fold_run
 from fleetos.model.journal.requests import OperatorRequest, RequestKind
 from fleetos.model.run import Run, Target
@@ -96,6 +96,16 @@ class SqlJournal:
             await self._write_group(group)
         if pending.refused is not None:
             raise pending.refused
+        return pending.records
+
+    async def note(self, events: Sequence[RunNotified]) -> Sequence[Record]:
+        """Write events that change neither the run nor a target, beside what the engine appends. Return the records.
+
+        Raise LeaseLost or JournalUnwritable, as `append` does.
+        """
+        pending = PendingAppend(None, events, (), self._clock.now(), ())
+        async with self._group.commit(pending) as group:
+            await self._write_group(group)
         return pending.records
 
     async def requests(self) -> Sequence[OperatorRequest]:

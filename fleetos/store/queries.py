@@ -47,6 +47,10 @@ _RECORDS = """
     SELECT seq, at, body FROM records WHERE run_id = :run_id AND seq > :after AND at >= :since
     ORDER BY seq LIMIT :limit
 """
+_RECORDS_OF_KINDS = """
+    SELECT seq, at, body FROM records WHERE run_id = :run_id AND seq > :after AND seq <= :last AND kind IN :kinds
+    ORDER BY seq LIMIT :limit
+"""
 _NEWEST_OF_SERVER = """
     SELECT seq, at, body FROM records WHERE run_id = :run_id AND server_id = :server_id ORDER BY seq DESC LIMIT :limit
 """
@@ -246,6 +250,22 @@ async def events(
             rows = await reader.rows(_RECORDS, parameters)
         else:
             rows = await reader.rows(_RECORDS_OF_SERVERS, {**parameters, "servers": servers})
+    return [_record(row, database) for row in rows]
+
+
+async def events_of_kinds(
+    database: Readable, run_id: str, kinds: Sequence[str], after_seq: int, last_seq: int
+) -> Sequence[Record]:
+    """Return a page of the run's records of these kinds, after the number `after_seq` and up to `last_seq`."""
+    parameters: Parameters = {
+        "run_id": run_id,
+        "after": after_seq,
+        "last": last_seq,
+        "kinds": kinds,
+        "limit": RECORDS_PER_PAGE,
+    }
+    async with database.reading() as reader:
+        rows = await reader.rows(_RECORDS_OF_KINDS, parameters)
     return [_record(row, database) for row in rows]
 
 

@@ -5,6 +5,7 @@ import anyio
 from fleetos.app import control
 from fleetos.app.context import AppContext, loop_options, operator_name
 from fleetos.app.lookup import find_resumable
+from fleetos.app.notifications import send_owed
 from fleetos.app.requests import Asked
 from fleetos.cli.commands.requests import ask
 from fleetos.cli.confirm import TerminalOperator
@@ -48,6 +49,7 @@ async def _resume(
         if summary.run.state in RUN_ENDS:
             print_message("there are no unfinished runs; the newest one:" if given is None else "this run has ended:")
             progress = await queries.load(database, summary.run.id)
+            await send_owed(context, database, progress)
             show_end(progress, operator.output)
             return code_of(progress)
         if asked is not None:

@@ -18,6 +18,7 @@ def validate(plan: Path, output: Output) -> None:
     """Check a plan file without a cloud: every error at once, with its place and a hint."""
     try:
         loaded = load_plan(plan)
+        _check_receivers(loaded)
     except InputError as error:
         if output is Output.TABLE:
             print_error(error, output)
@@ -30,6 +31,16 @@ def validate(plan: Path, output: Output) -> None:
             print_message(f"warning: {doubt.position}: {doubt.text}{f' ({doubt.hint})' if doubt.hint else ''}")
     text = f"{plan} is valid: plan {loaded.name}, {_servers_of(loaded)}"
     write(output, lambda: validate_document((), loaded.doubts), "errors", lambda: text)
+
+
+def _check_receivers(plan: Plan) -> None:
+    """Raise InputError for receivers of notifications that this environment does not have."""
+    if plan.notify:
+        from fleetos.app.notifications import check_receivers
+
+        problems = check_receivers(plan).problems
+        if problems:
+            raise InputError(problems)
 
 
 def _servers_of(plan: Plan) -> str:

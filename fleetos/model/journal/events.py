@@ -10,6 +10,7 @@ from typing import Literal
 
 from fleetos.model.inventory import JobStatus, ServerSnapshot
 from fleetos.model.journal.requests import RequestKind, RequestOutcome
+from fleetos.model.plan import Occasion
 from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome, Run, Target
 from fleetos.model.states import Reason, RunState, TargetState
 
@@ -131,6 +132,26 @@ class RunWavePromoted:
     unfinished: int = 0
     """Number of its members that had not ended."""
     kind: Literal["run-wave-promoted"] = "run-wave-promoted"
+
+
+@dataclass(frozen=True, slots=True)
+class RunNotified:
+    """End of one notification. A driver that dies before this is written leaves it to the next one to send it again."""
+
+    entry: int
+    """Number of the receiver in the plan's `notify`, from 1."""
+    service: str
+    """Kind of the receiver, with its host at most: the URL is a secret."""
+    occasion: Occasion
+    subject: str
+    """Wave, budget or server that it is about; empty for the run."""
+    about: datetime
+    """Time of the record that it is about."""
+    outcome: Literal["sent", "failed"]
+    tries: int
+    detail: str = ""
+    """Why it failed."""
+    kind: Literal["run-notified"] = "run-notified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +400,7 @@ RunEvent = (
     | WaveEvent
     | RequestAnswered
     | SettingChanged
+    | RunNotified
 )
 TargetEvent = (
     Enlisted

@@ -12,6 +12,7 @@ from fleetos.model.journal.events import (
     RunDriverStarted,
     RunEvent,
     RunMoved,
+    RunNotified,
     RunPassStarted,
     RunWaveFinished,
     RunWaveOpened,
@@ -42,7 +43,7 @@ def fold_run(run: Run | None, event: RunEvent, at: datetime) -> Run:
             check_run_move(run.id, run.state, event.to)
             after = replace(run, state=event.to, reason=event.reason, detail=event.detail, by=event.by, since=at)
             return replace(after, ended_at=at if event.to in RUN_ENDS else None)
-        case RequestAnswered():
+        case RequestAnswered() | RunNotified():
             return run
         case SettingChanged():
             return replace(run, settings=replace(run.settings, concurrency=event.concurrency))

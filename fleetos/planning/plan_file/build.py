@@ -9,12 +9,15 @@ from fleetos.errors import Problem
 from fleetos.files import FileTooLarge, UnreadableFile, read_bounded
 from fleetos.limits import PLAN_MAX_SERVERS, ROWS_MAX_BYTES, USER_DATA_MAX_BYTES
 from fleetos.model.plan import (
+    USUAL_OCCASIONS,
     AllowedServer,
     ApiChoice,
     ApiLimits,
     ChangeSpec,
     Exclusion,
     FailurePolicy,
+    NotifyEntry,
+    Occasion,
     Plan,
     Polling,
     PowerAfter,
@@ -40,6 +43,7 @@ from fleetos.planning.plan_file.schema import (
     ServerFile,
     ServerSelect,
 )
+from fleetos.planning.plan_file.schema_rollout import NotifySection
 from fleetos.planning.plan_file.selector_section import build_selector
 from fleetos.planning.plan_file.steering_build import SteeringBuilder
 from fleetos.planning.plan_file.units import format_duration
@@ -95,6 +99,7 @@ def build_plan(
         polling=Polling(shape.polling.min, shape.polling.max),
         api=_api_limits(shape),
         steering=steering.build(shape),
+        notify=tuple(map(_notify_entry, shape.notify)),
         places=builder.places(),
         doubts=tuple(builder.doubts),
     )
@@ -106,6 +111,12 @@ def _api_limits(shape: PlanShape) -> ApiLimits:
     if rate is None:
         return ApiLimits(None, None, shape.api.connections)
     return ApiLimits(rate.steady_per_s, rate.burst, shape.api.connections)
+
+
+def _notify_entry(section: NotifySection) -> NotifyEntry:
+    """Return the receiver, with its occasions in their usual order."""
+    written = USUAL_OCCASIONS if section.on is None else section.on
+    return NotifyEntry(section.url, tuple(occasion for occasion in Occasion if occasion in written), section.secret)
 
 
 def _metadata(section: MetadataSection) -> dict[str, str]:

@@ -42,6 +42,8 @@ def content_digest(plan: Plan) -> str:
         content["allow_managed"] = sorted(entry.server for entry in plan.allow_managed)
     if plan.allow_protected:
         content["allow_protected"] = sorted(entry.server for entry in plan.allow_protected)
+    if plan.notify:
+        content["notify"] = [asdict(entry) for entry in plan.notify]
     if plan.steering.written:
         content["steering"] = _steering_content(plan)
     return _sha256(content)

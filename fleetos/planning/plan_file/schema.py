@@ -11,7 +11,9 @@ from fleetos.limits import CONNECTIONS_MAX, LABELS_MAX, PLAN_MAX_SERVERS, SELECT
 from fleetos.model.plan import ApiLimits, FailurePolicy, Polling, Rollout, Timeouts
 from fleetos.planning.plan_file.schema_rollout import (
     GROUP_RULES_MAX,
+    NOTIFY_ENTRIES_MAX,
     WAVE_ENTRIES_MAX,
+    NotifySection,
     OfLastSection,
     Section,
     ThenSection,
@@ -363,5 +365,8 @@ class PlanShape(Section):
         default=PollingSection(), description="Bounds of the learned interval at which jobs and servers are read."
     )
     windows: WindowsSection | None = Field(default=None, description="When servers may be changed.")
+    notify: list[NotifySection] = Field(
+        default=[], max_length=NOTIFY_ENTRIES_MAX, description="Who is told what the run comes to."
+    )
     protect: bool = Field(default=False, description="true: the plan must say `max_failed` and `waves`.")
     api: ApiSection = Field(default=ApiSection(), description="What the cloud's API may be asked for.")

@@ -1,4 +1,4 @@
-"""Keys of the plan file that steer a rollout: waves, groups, budgets, windows."""
+"""Keys of the plan file that steer a rollout: waves, groups, budgets, windows; and who is notified."""
 
 from typing import Annotated, Literal
 
@@ -17,12 +17,13 @@ from fleetos.planning.plan_file.steering_types import (
     Size,
     Zone,
 )
-from fleetos.planning.plan_file.value_types import EACH, ONE, FilePath, StepTime, Text, Wait
+from fleetos.planning.plan_file.value_types import EACH, ONE, FilePath, SecretUrl, SigningKey, StepTime, Text, Wait
 
 WAVE_ENTRIES_MAX = 50
 GROUP_RULES_MAX = 8
 RULES_MAX = 100
 OF_LAST_MAX = 1_000
+NOTIFY_ENTRIES_MAX = 10
 
 
 class Section(BaseModel):
@@ -134,4 +135,27 @@ class WindowsSection(Section):
     retries: Literal["finish", "wait"] = Field(
         default="finish",
         description="finish: a server that a failed change left broken gets its next attempt outside of `allow` too.",
+    )
+
+
+class NotifySection(Section):
+    """A receiver of notifications."""
+
+    url: SecretUrl = Field(
+        description="Where its URL is found: {env: NAME} or {file: PATH}. A webhook (https://...), or a URL of apprise "
+        "such as mailto:// or slack:// (extra `notify`). A literal URL is refused."
+    )
+    on: (
+        list[Literal["started", "wave", "approval", "paused", "budget-half", "overdue", "finished", "server-failed"]]
+        | None
+    ) = Field(
+        default=None,
+        min_length=1,
+        description="When: started, wave, approval, paused, budget-half, overdue, finished, server-failed. "
+        "Left out: all but server-failed.",
+    )
+    secret: SigningKey | None = Field(
+        default=None,
+        description="Where the key that signs a webhook's requests is found: {env: NAME} or {file: PATH}. "
+        "whsec_ and base64, or any text.",
     )

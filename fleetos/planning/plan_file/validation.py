@@ -27,6 +27,7 @@ from fleetos.planning.plan_file.schema import (
     TimeoutsSection,
 )
 from fleetos.planning.plan_file.schema_rollout import (
+    NotifySection,
     OfLastSection,
     ThenSection,
     UnavailableSection,
@@ -60,13 +61,14 @@ SECTIONS: Mapping[tuple[str, ...], tuple[type[BaseModel], ...]] = {
     ("windows",): (WindowsSection,),
     ("windows", "allow", "*"): (WindowSection,),
     ("windows", "deny", "*"): (WindowSection,),
+    ("notify", "*"): (NotifySection,),
     ("timeouts",): (TimeoutsSection,),
     ("polling",): (PollingSection,),
     ("api",): (ApiSection,),
 }
 # Keys that a later version will know, by the path of their section.
 LATER: Mapping[tuple[str, ...], frozenset[str]] = {
-    (): frozenset({"hooks", "health", "backup", "notify"}),
+    (): frozenset({"hooks", "health", "backup"}),
 }
 _NOT_SUPPORTED = "not supported by this version"
 _ENTRIES = frozenset({"servers", "exclude"})

@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_network
 from typing import Annotated, Literal, TypeVar, cast
 
@@ -184,10 +185,10 @@ def _single_item(value: object, keys: tuple[str, ...]) -> tuple[str, str] | None
     return (key, text) if isinstance(key, str) and key in keys and isinstance(text, str) else None
 
 
-def _secret(value: object) -> SecretRef:
-    # One error for everything that can be wrong: no message may repeat a password written here, not even as a key.
+def _secret(value: object, what: str = "a password") -> SecretRef:
+    # One error for everything that can be wrong: no message may repeat a secret written here, not even as a key.
     item = _single_item(value, ("env", "file"))
-    hint = "a password in the plan itself is refused: put it into an environment variable or a file"
+    hint = f"{what} in the plan itself is refused: put it into an environment variable or a file"
     if item is None:
         raise refusal("{env: NAME} or {file: PATH}", hint)
     kind, where = item
@@ -198,22 +199,21 @@ def _secret(value: object) -> SecretRef:
     raise refusal("{env: NAME} with the name of an environment variable, or {file: PATH}", hint)
 
 
-Secret = Annotated[
-    SecretRef,
-    PlainValidator(_secret),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {
-                "env": {"type": "string", "pattern": VARIABLE_PATTERN, "description": "the environment variable"},
-                "file": {"type": "string", "pattern": PATH_PATTERN, "description": "the file, and nothing else in it"},
-            },
-            "additionalProperties": False,
-            "minProperties": 1,
-            "maxProperties": 1,
-        }
-    ),
-]
+_SECRET_SCHEMA = WithJsonSchema(
+    {
+        "type": "object",
+        "properties": {
+            "env": {"type": "string", "pattern": VARIABLE_PATTERN, "description": "the environment variable"},
+            "file": {"type": "string", "pattern": PATH_PATTERN, "description": "the file, and nothing else in it"},
+        },
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+)
+Secret = Annotated[SecretRef, PlainValidator(_secret), _SECRET_SCHEMA]
+SecretUrl = Annotated[SecretRef, PlainValidator(partial(_secret, what="a URL of notifications")), _SECRET_SCHEMA]
+SigningKey = Annotated[SecretRef, PlainValidator(partial(_secret, what="a key")), _SECRET_SCHEMA]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,10 @@ EVENT_TYPES: Mapping[str, EventType] = {
         ("request", "verb", "outcome", "by", "reason", "detail"),
     ),
     "run.setting": EventType("an operator changed a setting of the run", ("concurrency",)),
+    "run.notified": EventType(
+        "a notification was sent, or its tries are over",
+        ("entry", "service", "occasion", "subject", "about", "outcome", "tries", "detail"),
+    ),
     "run.running": EventType("somebody resumed the run", ("reason", "detail", "by")),
     "run.paused": EventType("the run admits nothing until it is resumed", ("reason", "detail", "by")),
     "run.finishing": EventType(

@@ -18,6 +18,7 @@ from fleetos.model.journal.events import (
     RunDriverStarted,
     RunEvent,
     RunMoved,
+    RunNotified,
     RunPassStarted,
     RunWaveFinished,
     RunWaveOpened,
@@ -142,6 +143,8 @@ class PlainView:
                 self._say(at, request_words(event))
             case SettingChanged():
                 self._say(at, f"concurrency is {event.concurrency:,}")
+            case RunNotified():
+                self._tell_notification(event, at)
             case RunPassStarted():
                 self._say(at, pass_words(event))
             case RunWaveOpened() | RunWaveFinished() | RunWaveReopened() | RunWavePromoted() | RunApproved():
@@ -152,6 +155,12 @@ class PlainView:
                 self._say(at, f"driven no more: {left_words(Left(at, event.driver, event.why, event.detail))}")
             case RunCreated():
                 self._say(at, f"run {event.run.id} created")
+
+    def _tell_notification(self, event: RunNotified, at: datetime) -> None:
+        # What was sent is news where it arrives.
+        if event.outcome == "failed":
+            service = printable(event.service)
+            self._say(at, f"notify {event.entry} ({service}), {event.occasion}: not sent: {printable(event.detail)}")
 
     def _tell_wave(self, event: WaveEvent, at: datetime) -> None:
         match event:

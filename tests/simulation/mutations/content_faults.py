@@ -32,8 +32,10 @@ CONTENT = (
         "a password that was read once is taken for every other variable",
         one(
             f"{PLANNING}/secrets.py",
-            '            password = self._env.get(ref.where, "")\n',
-            '            password = self.__dict__.setdefault("_first", self._env.get(ref.where, ""))\n',
+            '        password = read_secret(ref, self._env, "a password")\n',
+            '        password = read_secret(ref, self._env, "a password")\n'
+            '        if ref.kind == "env":\n'
+            '            password = self.__dict__.setdefault("_first", password)\n',
         ),
     ),
     Mutation(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.simulation.mutations.masked_faults import MASKED_FAULTS
 from tests.simulation.mutations.mutation_runner import CONTROL, ROOT, copy_of
+from tests.simulation.mutations.notify_faults import NOTIFY_FAULTS
 from tests.simulation.mutations.patches import Mutation
 from tests.simulation.mutations.shared_patches import FOLD, RULES, UnitTestedFault, unit_tested
 
@@ -251,6 +252,7 @@ UNIT_TESTED_FAULTS: Sequence[UnitTestedFault] = (
         f"{_CONTRACT}::test_the_later_value_of_one_group_wins[sqlite]",
     ),
     *MASKED_FAULTS,
+    *NOTIFY_FAULTS,
 )
 
 

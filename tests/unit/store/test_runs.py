@@ -4,19 +4,22 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
+import anyio
 import pytest
 from sqlalchemy import select, text, update
 
 from fleetos.errors import (
     DatabaseUnusable,
     IllegalMove,
+    LeaseLost,
     RunDriven,
     ServerClaimed,
     UnknownRun,
 )
-from fleetos.model.journal.events import Moved
+from fleetos.model.journal.events import Moved, RunDriverStarted, RunNotified
 from fleetos.model.journal.requests import RequestKind
-from fleetos.model.run import Run
+from fleetos.model.plan import Occasion
+from fleetos.model.run import Run, Target
 from fleetos.model.states import Reason, TargetState
 from fleetos.store import history, queries, runs
 from fleetos.store.database.database import Database
@@ -303,3 +306,21 @@ async def test_the_columns_say_what_the_bodies_say(database: Database, clock: Ma
 def test_a_check_compares_every_column_that_is_written() -> None:
     assert {*RUN_COLUMNS, "body"} == run_row(RUN).keys()
     assert {*TARGET_COLUMNS, "body"} == target_row(RUN.id, a_target(0)).keys()
+
+
+async def test_a_note_stands_beside_what_is_appended_and_changes_no_run(sqlite: Database, clock: ManualClock) -> None:
+    lease = await create(sqlite, RUN, some_targets(1), clock)
+    journal = SqlJournal(sqlite, lease, clock)
+    notified, changed = RunNotified(1, "slack", Occasion.STARTED, "", START, "sent", 1), list[Target]()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(journal.note, [notified, notified])
+        tasks.start_soon(journal.append, replace(RUN, sessions=1), [RunDriverStarted("x")], changed, START)
+    assert (await queries.load(sqlite, RUN.id)).run.sessions == 1
+    kinds = ("run-notified", "run-driver-started")
+    records = await queries.events_of_kinds(sqlite, RUN.id, kinds, 0, lease.last_seq + 3)
+    assert [record.seq for record in records] == [lease.last_seq + number for number in (1, 2, 3)]
+    assert [record.event for record in records].count(notified) == 2
+    assert await queries.events_of_kinds(sqlite, RUN.id, kinds, 0, lease.last_seq) == []
+    await journal.release()
+    with pytest.raises(LeaseLost):
+        await journal.note([notified])

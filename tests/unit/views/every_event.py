@@ -26,6 +26,7 @@ from fleetos.model.journal.events import (
     RunDriverEnded,
     RunDriverStarted,
     RunMoved,
+    RunNotified,
     RunPassStarted,
     RunWaveFinished,
     RunWaveOpened,
@@ -35,7 +36,7 @@ from fleetos.model.journal.events import (
     Settled,
 )
 from fleetos.model.journal.requests import RequestKind, RequestOutcome
-from fleetos.model.plan import SecretRef
+from fleetos.model.plan import Occasion, SecretRef
 from fleetos.model.run import End, LeftBy, Outcome, PowerOutcome
 from fleetos.model.states import ENDS, MOVES, RUN_MOVES, Reason, TargetState
 from tests.support.builders import START
@@ -65,6 +66,7 @@ def every_event() -> Iterator[Event]:
     yield RunWavePromoted(1, "anna", 2)
     yield RunWaveReopened(1)
     yield RunApproved(2, "anna")
+    yield RunNotified(1, "slack", Occasion.WAVE, "wave 2", START, "failed", 4, "HTTP 503")
     for state in sorted({after for afters in RUN_MOVES.values() for after in afters}):
         yield RunMoved(state, Reason.UNREACHABLE, "no route", "anna on vm")
     yield Enlisted(replace(enlisted, order=order))

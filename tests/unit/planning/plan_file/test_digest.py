@@ -124,3 +124,14 @@ def test_cloud_region_and_project_count_for_the_run(plans: PlanFolder) -> None:
     named = plans.plan(TEXT + "cloud: a\nregion: b\n", FILES)
     here, there = (Scope("a", "b", "p", endpoint) for endpoint in ("https://ecs.example", "https://other.example"))
     assert run_digest(named, here) == run_digest(plan, there)
+
+
+def test_receivers_count_only_where_they_are_written(tmp_path: Path) -> None:
+    folder = PlanFolder(tmp_path)
+    bare = folder.plan(TEXT, FILES).digest
+    usual = folder.plan(f"{TEXT}notify: [{{url: {{env: HOOK}}}}]\n").digest
+    assert folder.plan(f"{TEXT}notify: []\n").digest == bare
+    written = "[started, wave, approval, paused, budget-half, overdue, finished]"
+    assert usual == folder.plan(f"{TEXT}notify: [{{url: {{env: HOOK}}, on: {written}}}]\n").digest
+    other = "notify: [{url: {env: HOOK}, secret: {env: KEY}}]"
+    assert len({bare, usual, folder.plan(f"{TEXT}{other}\n").digest}) == 3

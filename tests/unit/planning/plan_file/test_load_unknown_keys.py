@@ -28,7 +28,7 @@ def test_an_unknown_key_gets_a_hint(plans: PlanFolder, section: str, key: str, h
 @pytest.mark.parametrize(
     "section",
     [
-        *(f"{key}: {{}}" for key in ("hooks", "health", "backup", "notify")),
+        *(f"{key}: {{}}" for key in ("hooks", "health", "backup")),
     ],
 )
 def test_a_key_of_a_later_version_is_not_supported(plans: PlanFolder, section: str) -> None:
@@ -39,7 +39,7 @@ def test_a_key_of_a_later_version_is_not_supported(plans: PlanFolder, section: s
     ("section", "hint"),
     [
         ("rollout: {hooks: {}}", "it will be `hooks`"),
-        ("failure: {notify: {}}", "it will be `notify`"),
+        ("failure: {backup: {}}", "it will be `backup`"),
     ],
 )
 def test_a_key_of_a_later_version_in_a_wrong_place_is_not_supported_either(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetos.model.plan import USUAL_OCCASIONS, NotifyEntry, Occasion, SecretRef
 from fleetos.model.steering.match import ANY_SERVER, Match
 from fleetos.model.steering.rollout import (
     Approval,
@@ -207,3 +208,34 @@ def test_the_folder_of_a_calendar_and_what_is_denied_do_not_enter_the_digest(tmp
     assert there.plan(text, {"freezes.ics": other}).digest == digest
     allowed = text.replace("deny", "allow")
     assert here.plan(allowed, {"freezes.ics": CALENDAR}).digest != there.plan(allowed, {"freezes.ics": other}).digest
+
+
+def test_a_receiver_by_reference_with_its_occasions_in_their_usual_order(plans: PlanFolder) -> None:
+    text = (
+        "notify: [{url: {env: HOOK}}, {url: {file: hook}, secret: {env: KEY}, on: [finished, server-failed, started]}]"
+    )
+    usual, chosen = plans.plan(f"{PLAN}{text}\n").notify
+    assert usual == NotifyEntry(SecretRef("env", "HOOK"), USUAL_OCCASIONS)
+    assert Occasion.SERVER_FAILED not in usual.on
+    occasions = (Occasion.STARTED, Occasion.FINISHED, Occasion.SERVER_FAILED)
+    assert chosen == NotifyEntry(SecretRef("file", "hook"), occasions, SecretRef("env", "KEY"))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("[{url: slack://Tk9-canary/b/c}]", "notify[0].url", "{env: NAME} or {file: PATH}"),
+        ("[{url: {slack://Tk9-canary/b/c: x}}]", "notify[0].url", "{env: NAME} or {file: PATH}"),
+        ("[{url: {env: A}, secret: Tk9-canary}]", "notify[0].secret", "{env: NAME} or {file: PATH}"),
+        ("[{url: {env: A}, on: [ended]}]", "notify[0].on[0]", "one of `started`"),
+        ("[{url: {env: A}, on: []}]", "notify[0].on", "at least one entry"),
+        ("[{on: [wave]}]", "notify[0].url", "the key is missing"),
+        (f"[{', '.join(['{url: {env: A}}'] * 11)}]", "notify", "at most 10 entries"),
+        ("{url: {env: A}}", "notify", "a list"),
+    ],
+)
+def test_what_no_receiver_can_be(plans: PlanFolder, text: str, key: str, words: str) -> None:
+    ((found, said),) = refused(plans, f"notify: {text}")
+    assert found == key
+    assert words in said
+    assert "canary" not in str(plans.problems(f"{PLAN}notify: {text}\n"))

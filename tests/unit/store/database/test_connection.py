@@ -93,6 +93,7 @@ READS: list[Callable[[Readable, LeaseRequester], Any]] = [
     lambda database, _: queries.events(database, a_run(1).id, 2, 1, since=START),
     lambda database, _: queries.events(database, a_run(1).id, servers=["server-0001", "none"]),
     lambda database, _: queries.events(database, a_run(1).id, servers=[]),
+    lambda database, _: queries.events_of_kinds(database, a_run(1).id, ("run-created", "run-moved"), 0, 99),
 ]
 
 
