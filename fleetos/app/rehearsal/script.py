@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from fleetos.app.calendar_reader import CalendarReader
 from fleetos.model.experience import Durations, Experience
 from fleetos.model.journal.events import Enlisted, Event
 from fleetos.model.plan import ApiLimits
 from fleetos.model.preview import Band
 from fleetos.model.run import Order, Run, Target
 from fleetos.model.steering.windows import CalendarFile
-from fleetos.planning.calendar_file import CalendarReader
 from fleetos.planning.estimate import remembered_durations
 from fleetos.planning.freeze import FrozenRun
 
