@@ -73,7 +73,7 @@ _WINDOWS = (
         "I17",
         "a calendar file that cannot be read denies nothing",
         one(_WHY_NOT, "    file = standing.find_window(target).unreadable\n", "    file: str | None = None\n"),
-        seeds=_SEEDS,
+        seeds=2 * _SEEDS,
     ),
     Mutation(
         "any-window-for-all",
