@@ -146,7 +146,7 @@ def test_a_plan_that_does_not_resolve_is_refused_as_plan_refuses_it(runner: Shar
     assert rehearsed.stderr == planned.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_what_is_rehearsed_comes_true(tmp_path: Path) -> None:
     """The cloud takes two seconds for each change, and half a second for each stop: a first run learns that."""
     names = [f"web-{number:03d}" for number in range(1, 15)]
@@ -167,5 +167,5 @@ def test_what_is_rehearsed_comes_true(tmp_path: Path) -> None:
         assert runner.fleetos("apply", text, "--yes").returncode == 0
         run = runner.status()["run"]
         took = (time_of(run["ended_at"]) - time_of(run["created_at"])).total_seconds()
-        # Two rounds in wave 1 and three in wave 2, a bake, and what the commits of a busy machine add.
-        assert earliest * 0.8 < took < latest * 1.3
+        # Two rounds in wave 1 and three in wave 2, a bake, and whatever the commits of a busy machine add.
+        assert earliest * 0.8 < took < latest * 4

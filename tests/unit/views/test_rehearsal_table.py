@@ -40,9 +40,9 @@ def shape(table: str) -> list[str]:
     return [re.sub(r" +", " ", line) for line in lines]
 
 
-@pytest.mark.slow
-def test_the_page_shows_what_the_rehearsal_of_its_plan_looks_like(tmp_path: Path) -> None:
-    rehearsal = rehearse_page(tmp_path, 20)
+@pytest.mark.parametrize("seeds", [3, pytest.param(20, marks=pytest.mark.proof)])
+def test_the_page_shows_what_the_rehearsal_of_its_plan_looks_like(tmp_path: Path, seeds: int) -> None:
+    rehearsal = rehearse_page(tmp_path, seeds)
     assert shape(rehearsal_text(rehearsal, 80).plain) == shape(TABLE)
     assert rehearsal.misses is False
 
