@@ -23,6 +23,8 @@ PAGE = (Path(__file__).parents[3] / "docs" / "rehearsal.md").read_text(encoding=
 TUESDAY = datetime(2026, 12, 1, 14, 30, tzinfo=UTC)
 DEADLINE = datetime(2026, 12, 2, 1, tzinfo=UTC)
 FLEET = Scenario.model_validate({"servers": [{"count": 12, "name": "web-##", "az": ["eu-de-01", "eu-de-02"]}]})
+# Each plays whole rollouts.
+pytestmark = pytest.mark.slow
 
 
 def rehearse_page(folder: Path, seeds: int) -> Rehearsal:
