@@ -244,3 +244,23 @@ def test_a_stop_that_comes_twice_may_overtake_a_change_of_less_than_half_a_minut
     server = trace.world.servers[server_id]
     server.vm_state, server.stopped_by = "stopped", copy.seq
     assert {violation.invariant for violation in check(trace)} == found
+
+
+@pytest.mark.parametrize(("ended", "found"), [("failed", False), ("success", True), (None, True)])
+def test_the_log_may_tell_of_the_second_delivery_of_a_change_that_ended_as_it_says(
+    ended: str | None, *, found: bool
+) -> None:
+    trace = failing_once()
+    change = changes(trace)[0]
+    place, record = next(
+        (place, record)
+        for place, record in enumerate(trace.records)
+        if isinstance(record.event, AttemptEnded) and record.event.server_id == change.servers[0]
+    )
+    said = replace(record.event, detail="by the cloud's log the change failed: action rebuild")
+    trace.records[place] = replace(record, event=said)
+    copy = _enter(trace, replace(change, copy_of=change.seq, ended=ended))
+    # The change itself ended later than what is said of it.
+    change.ended_at = trace.born_at + trace.ended_s
+    copy.ended_at = copy.ended_at if ended else None
+    assert any("which is not so" in violation.evidence for violation in check(trace)) is found

@@ -70,7 +70,7 @@ def _wrongly_read_off_the_log(trace: RunTrace) -> Iterator[Violation]:
                 continue
             said = next((end for words, end in _BY_LOG.items() if event.detail.startswith(words)), None)
             since_s = intended_s[event.server_id, event.attempt]
-            if said is None or _copy_came(trace, event.server_id, since_s, written.at_s):
+            if said is None or _copy_ended(trace, event.server_id, since_s, written.at_s) == said:
                 continue
             if _first_end(trace, event.server_id, since_s, written.at_s) != said:
                 yield Violation(
@@ -78,13 +78,16 @@ def _wrongly_read_off_the_log(trace: RunTrace) -> Iterator[Violation]:
                 )
 
 
-def _copy_came(trace: RunTrace, server_id: str, since_s: float, until_s: float) -> bool:
-    """Return whether the second delivery of a change came to the server in that time: the log shows it as any other."""
-    return any(
-        write.copy_of is not None and write.at is not None and since_s <= write.at - trace.born_at <= until_s
+def _copy_ended(trace: RunTrace, server_id: str, since_s: float, until_s: float) -> str | None:
+    """Return how the second delivery of a change ended that came in that time: the log tells of it as of any other."""
+    ends = (
+        write.ended
         for write in trace.ledger.writes
-        if write.operation in CHANGES and server_id in write.servers
+        if write.operation in CHANGES and server_id in write.servers and write.copy_of is not None
+        if write.at is not None and write.at - trace.born_at >= since_s
+        if write.ended_at is not None and write.ended_at - trace.born_at <= until_s
     )
+    return next(ends, None)
 
 
 def _first_end(trace: RunTrace, server_id: str, since_s: float, until_s: float) -> str | None:
