@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,9 @@ from fleetos.store.database.open_file import OpenFile
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+# A statement that was cancelled may wait for the file for longer; whoever leaves at once does not wait for that.
+STOP_MAX_S = 1.0
+
 
 class Database:
     """Database that connects on first use. It checks nothing: `connect.open_database` does that.
@@ -31,8 +34,9 @@ class Database:
     def __init__(self, location: Location) -> None:
         self.location = location
         self._file = None if location.path is None else OpenFile(location.path)
-        self._writer = engine_for(location, Role.WRITER)
-        self._readers = engine_for(location, Role.READER)
+        self._stops: list[Awaitable[None]] = []
+        self._writer = engine_for(location, Role.WRITER, self._stops)
+        self._readers = engine_for(location, Role.READER, self._stops)
         self._writer_lock = anyio.Lock()
 
     def __repr__(self) -> str:
@@ -134,6 +138,11 @@ class Database:
             async with self._writer.connect() as connection:
                 await connection.run_sync(_save_log)
         await self._writer.dispose()
+        # A thread that outlives the event loop cannot tell it how its statement ended, and prints a traceback.
+        with anyio.move_on_after(STOP_MAX_S):
+            for stop in self._stops:
+                with contextlib.suppress(sqlite3.Error):
+                    await stop
 
 
 def _save_log(connection: SyncConnection) -> None:

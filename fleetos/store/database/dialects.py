@@ -1,7 +1,7 @@
 """Differences between SQLite and PostgreSQL: how a connection is set up, and a few phrases."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import StrEnum, auto
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,11 @@ class Role(StrEnum):
     READER = auto()
 
 
-def engine_for(location: Location, role: Role) -> "AsyncEngine":
-    """Create a pool of connections for the role: one for the writer, a few for readers. Connect nothing yet."""
+def engine_for(location: Location, role: Role, stops: list[Awaitable[None]]) -> "AsyncEngine":
+    """Create a pool of connections for the role: one for the writer, a few for readers. Connect nothing yet.
+
+    `stops` gets the end of each connection to a file whose statement is cancelled.
+    """
     from sqlalchemy.ext.asyncio import create_async_engine
 
     size = 1 if role is Role.WRITER else DATABASE_READERS
@@ -68,7 +71,7 @@ def engine_for(location: Location, role: Role) -> "AsyncEngine":
     )
     _set_up_connections(engine.sync_engine, role)
     if location.path is not None:
-        engine.dialect.do_terminate = partial(_stop_connection, engine.sync_engine)
+        engine.dialect.do_terminate = partial(_stop_connection, engine.sync_engine, stops)
     return engine
 
 
@@ -105,13 +108,15 @@ def _set_up_connections(engine: Engine, role: Role) -> None:
     event.listen(engine, "begin", on_begin)
 
 
-def _stop_connection(engine: Engine, dbapi_connection: DBAPIConnection) -> None:
-    """End a connection whose statement was cancelled: its thread closes it after that statement. Wait for nothing.
+def _stop_connection(engine: Engine, stops: list[Awaitable[None]], dbapi_connection: DBAPIConnection) -> None:
+    """End a connection whose statement was cancelled: its thread closes it after that statement. Wait for nothing: closing does.
 
     SQLAlchemy waits for the close in a task, and stops the thread if that wait is cancelled too. The task may then wait
     for a thread that has ended, and a process that leaves waits for all of its tasks: it would never end.
     """
-    engine.dialect.get_driver_connection(dbapi_connection).stop()
+    stop = engine.dialect.get_driver_connection(dbapi_connection).stop()
+    if stop is not None:
+        stops.append(stop)
 
 
 def _enable_wal(connection: DBAPIConnection) -> None:
