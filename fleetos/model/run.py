@@ -263,6 +263,11 @@ class Target:
         return None
 
     @property
+    def change_failed(self) -> bool:
+        """True if the job of the open attempt has failed, and the server is looked at."""
+        return self.state is TargetState.CHANGING and self.attempt is not None and self.attempt.job_final
+
+    @property
     def unanswered(self) -> int:
         """Number of sends in this run with an unknown outcome."""
         return sum(attempt.unanswered for attempt in self.attempts)

@@ -109,7 +109,7 @@ def _set_up_connections(engine: Engine, role: Role) -> None:
 
 
 def _stop_connection(engine: Engine, stops: list[Awaitable[None]], dbapi_connection: DBAPIConnection) -> None:
-    """End a connection whose statement was cancelled: its thread closes it after that statement. Wait for nothing: closing does.
+    """End a connection whose statement was cancelled: its thread closes it after that statement. Wait for nothing.
 
     SQLAlchemy waits for the close in a task, and stops the thread if that wait is cancelled too. The task may then wait
     for a thread that has ended, and a process that leaves waits for all of its tasks: it would never end.

@@ -78,7 +78,7 @@ def explain(
     """Return the explanation of a target. `usual_s`: time that a change of its kind usually takes; None: not known."""
     disk, fate = _disk_of(target)
     waiting = waits_for(standing, target, lease)
-    usual_s = usual_s if target.state is TargetState.CHANGING and not _has_failed(target) else None
+    usual_s = usual_s if target.state is TargetState.CHANGING and not target.change_failed else None
     if target.ended:
         words, commands = _end_words(target), _commands_after(standing, target)
         end = _todo_words(standing, target)
@@ -214,11 +214,6 @@ def _commands_after(standing: Standing, target: Target) -> tuple[str, ...]:
     return tuple(_request(verb, standing, target.server_id) for verb in verbs)
 
 
-def _has_failed(target: Target) -> bool:
-    """Return True if the job of the change under way has ended: that of a success is over with its state."""
-    return target.attempt is not None and target.attempt.job_final
-
-
 def _step_words(target: Target) -> str:
     match target.state:
         case TargetState.CHECKING:
@@ -229,7 +224,7 @@ def _step_words(target: Target) -> str:
             return "it is ready for its change"
         case TargetState.SUBMITTING:
             return "the request for its change is on its way"
-        case TargetState.CHANGING if _has_failed(target):
+        case TargetState.CHANGING if target.change_failed:
             return "its change has failed, and the driver looks at what that left"
         case TargetState.CHANGING:
             attempt = target.attempt
@@ -250,7 +245,7 @@ def _limit_of(standing: Standing, target: Target) -> datetime | None:
     """Return by when the present step must have ended; None if it has no limit, or only the driver knows it."""
     settings, attempt = standing.run.settings, target.attempt
     if target.state is TargetState.CHANGING and attempt is not None:
-        return None if attempt.job_final else attempt.deadline
+        return None if target.change_failed else attempt.deadline
     if target.state is TargetState.STOPPING and target.calls:
         return target.calls[-1].intended_at + timedelta(seconds=settings.stop_timeout_s)
     if target.state is TargetState.STARTING and target.since is not None:

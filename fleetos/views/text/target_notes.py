@@ -95,7 +95,7 @@ def note_of(target: Target, settings: Settings, now: datetime) -> str:
             # A retry inspects the server before its first send, also where the outcomes of all attempts are known.
             first = watched_words(target, settings, now) if target.unsettled else "inspecting it first"
             return _join(first, printable(target.detail), _job_words(target))
-        case TargetState.CHANGING if target.attempt is not None and target.attempt.job_final:
+        case TargetState.CHANGING if target.change_failed:
             return _join(_attempt_words(target), "failed, looked at again", _cause(target), _job_words(target))
         case TargetState.CHANGING:
             attempt = target.attempt
@@ -131,8 +131,7 @@ def resting_note(target: Target, waits: str) -> str:
         case TargetState.INSPECTING if target.unsettled:
             return _join("outcome unknown", power, waits, _job_words(target))
         case TargetState.CHANGING:
-            failed = target.attempt is not None and target.attempt.job_final
-            return _join("change failed" if failed else "change sent", waits, _job_words(target))
+            return _join("change failed" if target.change_failed else "change sent", waits, _job_words(target))
         case _:
             return _join(power, waits)
 
