@@ -6,7 +6,8 @@ again what has no record. Whatever goes wrong here is logged and recorded; it ne
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Protocol
@@ -129,24 +130,22 @@ class Notifier:
         del requests
         if self._finder is None or not records:
             return
-        try:
+        with self._contain_defects():
             notices = self._finder.find(progress, records)
-        except Exception:  # noqa: BLE001 - no defect here may stop the rollout
-            _log.exception("no notices were found", extra=fields(run=progress.run.id))
-            return
-        for outbox in self._outboxes:
-            outbox.add(notices)
+            for outbox in self._outboxes:
+                outbox.add(notices)
 
     async def run(self, earlier: AsyncIterator[Sequence[Record]]) -> None:
         """Send what there is to tell until cancelled. `earlier` yields the records from before this process."""
         try:
-            with self._scope:
+            with self._contain_defects(), self._scope:
                 await self._catch_up(earlier)
                 async with anyio.create_task_group() as tasks:
                     for outbox in self._outboxes:
                         tasks.start_soon(self._serve, outbox)
         finally:
             self._stopped.set()
+            self.leave()
 
     def leave(self) -> None:
         """Wait for nothing any more: what is not sent yet is left to the next process that drives the run."""
@@ -166,8 +165,17 @@ class Notifier:
         if ended:
             # No process drives it again, so that nobody else would send them.
             late = Delivery(f"fleetos left before it was sent, up to {DRAIN_S:.0f} s after the end of the run")
-            for outbox in self._outboxes:
-                await self._record(outbox, list(outbox.queue), late, 0)
+            with self._contain_defects():
+                for outbox in self._outboxes:
+                    await self._record(outbox, list(outbox.queue), late, 0)
+
+    @contextmanager
+    def _contain_defects(self) -> Generator[None]:
+        """Log an error and go on: no defect here may stop the rollout."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - whatever it is
+            _log.exception("the notifier failed", extra=fields(run=self._progress.run.id))
 
     def _look(self) -> None:
         """Note whether there is anything to wait for before this process leaves."""

@@ -271,6 +271,16 @@ def test_a_journal_that_cannot_be_written_and_a_defect_stop_nothing(
     scene.play(act)
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_view_that_breaks_ends_the_notifier_and_nothing_else(scene: Scene, *, ended: bool) -> None:
+    def broken(progress: Progress, record: Record) -> None:
+        raise RuntimeError("a defect")
+
+    scene.show = broken
+    assert scene.play(starts(scene), ended=ended) < 1
+    assert len(scene.sent) == 1
+
+
 def test_records_that_cannot_be_read_stop_nothing(scene: Scene) -> None:
     async def unreadable() -> AsyncIterator[Sequence[Record]]:
         raise JournalUnwritable("the disk is gone")
