@@ -14,7 +14,7 @@ from fleetos.model.states import Reason, RunState, TargetState
 from fleetos.sim.world.ledger import LedgerEntry
 from fleetos.sim.world.servers import SimDisk
 from tests.simulation.checkers import check
-from tests.simulation.checkers.exemptions import looks_finished, named_by_operator
+from tests.simulation.checkers.exemptions import looks_finished, named_by_operator, overtaken
 from tests.simulation.edited_runs import (
     SETTLE_S,
     alter,
@@ -244,6 +244,30 @@ def test_a_stop_that_comes_twice_may_overtake_a_change_of_less_than_half_a_minut
     server = trace.world.servers[server_id]
     server.vm_state, server.stopped_by = "stopped", copy.seq
     assert {violation.invariant for violation in check(trace)} == found
+
+
+@pytest.mark.parametrize(
+    ("took_s", "copied", "found"), [(25.0, True, set[str]()), (25.0, False, {"I12"}), (35.0, True, {"I12"})]
+)
+def test_the_second_delivery_of_a_stop_may_go_on_for_longer_than_a_change_of_less_than_half_a_minute(
+    took_s: float, *, copied: bool, found: set[str]
+) -> None:
+    trace = plain()
+    stop, change = stop_of(trace), changes(trace)[0]
+    (server_id,) = change.servers
+    change.ended_at = change.sent_at + took_s
+    # It comes while the first one goes on, and acts when the change has ended.
+    again = _enter(trace, replace(stop, copy_of=stop.seq if copied else None, at=stop.sent_at + 1.0))
+    server = trace.world.servers[server_id]
+    server.vm_state, server.stopped_by = "stopped", again.seq
+    assert {violation.invariant for violation in check(trace)} == found
+
+
+def test_the_second_delivery_of_a_stop_is_not_excused_by_a_change_that_failed() -> None:
+    trace = failing()
+    stop, change = stop_of(trace), changes(trace)[0]
+    copy = _enter(trace, replace(stop, copy_of=stop.seq, at=stop.sent_at + 1.0))
+    assert not overtaken(trace, copy, change.servers[0])
 
 
 @pytest.mark.parametrize(("ended", "found"), [("failed", False), ("success", True), (None, True)])

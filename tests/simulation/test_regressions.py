@@ -153,6 +153,23 @@ def test_a_doubled_stop_is_expected_for_half_a_minute(doubled_s: float, broken: 
     assert {one.invariant for one in check(trace)} == broken
 
 
+@pytest.mark.parametrize(("change_s", "broken"), [(25.0, set[str]()), (31.0, {"I12"})])
+def test_a_doubled_stop_that_outlasts_a_change_is_expected_for_half_a_minute(change_s: float, broken: set[str]) -> None:
+    """The stop takes six seconds, its second delivery, of which nobody is told, 47: the server is changed by then."""
+    outlasted = Scenario.model_validate(
+        {
+            "seed": 31,
+            "servers": [{"name": "web-###", "count": 2}],
+            "durations": {"stop": [1.0, 50.0], "change": [change_s, change_s]},
+            "faults": [{"on": "stop", "nth": [1], "do": "double", "seconds": [0.5, 0.5]}],
+        }
+    )
+    trace = played(outlasted, rollout=Rollout(Share(1.0)), polling=Polling(min_s=5.0))
+    assert {one.state for one in trace.targets.values()} == {TargetState.DONE}
+    assert any(server.stopped_by == 2 for server in trace.world.servers.values())
+    assert {one.invariant for one in check(trace)} == broken
+
+
 # One of two changes that stop their servers themselves never ends, and whoever takes the run over comes an hour late.
 ENDLESS = Scenario.model_validate(
     {

@@ -68,21 +68,23 @@ def overtaken(trace: RunTrace, stop: LedgerEntry, server_id: str) -> bool:
 
     A stop is done once its job has ended or two looks half a minute apart say so, and no cloud changes an OS in less.
     What goes on of a second delivery after that nobody is told: a change, or a start that puts the server back, may
-    have ended before it acts.
+    have ended before it acts, however early it came. Both turn the server on, so a copy by which it lies stopped acted
+    later.
     """
     if stop.copy_of is None or stop.at is None or stop.at - stop.sent_at >= QUIET_S:
         return False
-    since = [
-        write
+    return any(
+        _turned_on(write, server_id)
         for write in trace.ledger.writes
         if write.came == "accepted" and server_id in write.servers and write.sent_at >= stop.sent_at
-    ]
-    ended = [write.ended_at for write in since if write.operation in CHANGES and write.ended_at is not None]
-    # A server that was started after it was taken down is not powered off by that.
-    started = any(
-        write.operation == "start" and write.actor == "client" and server_id in write.acted_on for write in since
     )
-    return started or any(ended_at <= stop.at for ended_at in ended)
+
+
+def _turned_on(write: LedgerEntry, server_id: str) -> bool:
+    """Return whether a start of ours, or a change that succeeded in less than half a minute, turned the server on."""
+    if write.operation in CHANGES:
+        return write.ended == "success" and write.ended_at is not None and write.ended_at - write.sent_at < QUIET_S
+    return write.operation == "start" and write.actor == "client" and server_id in write.acted_on
 
 
 def held_for_lost(trace: RunTrace, write: LedgerEntry, at: float, within_s: float) -> bool:
