@@ -90,15 +90,15 @@ class _Departure:
     """Departure of this process from a run that has not ended: a signal or an error, if there is one."""
 
     signal: Signals | None = None
-    """The first signal that asked fleetos to leave."""
+    """The first signal that asked fleetos to leave; SIGHUP only if no other did."""
     words: str = ""
     """The signals, by name."""
     at_once: bool = False
-    """True after the second signal."""
+    """True after the second SIGINT or SIGTERM."""
     error: FleetosError | None = None
     """The error that ended the engine."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    """Scope of the engine, which the second signal cancels."""
+    """Scope of the engine, which the second SIGINT or SIGTERM cancels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,13 +313,13 @@ async def _handle_signals(engine: Engine, listeners: _Listeners, departure: _Dep
     """Let the requests on the wire end after the first signal, and leave at once after the second.
 
     A terminal that closes sends SIGHUP more than once, and systemd sends it right behind SIGTERM (systemd.kill,
-    SendSIGHUP): it is never the second.
+    SendSIGHUP); of signals that come together either may be taken first. So SIGHUP is never one of the two.
     """
     with anyio.open_signal_receiver(*_leave_signals()) as signals:
         async for signal in signals:
-            if departure.signal is not None:
-                if signal is SIGHUP:
-                    continue
+            if departure.signal is not None and signal is SIGHUP:
+                continue
+            if departure.signal not in (None, SIGHUP):
                 departure.at_once = True
                 departure.words = f"{departure.words}, then {signal.name}"
                 departure.scope.cancel()

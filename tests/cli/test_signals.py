@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -91,11 +92,16 @@ def test_ctrl_c_before_the_run_leaves_none_behind(runner: SharedCloudRunner) -> 
     assert runner.writes(names) == []
 
 
-def test_a_hangup_behind_another_signal_does_not_end_the_wait(runner: SharedCloudRunner) -> None:
+@pytest.mark.parametrize("hangup_first", [False, True], ids=["behind", "before"])
+def test_a_hangup_beside_another_signal_does_not_end_the_wait(runner: SharedCloudRunner, hangup_first: bool) -> None:
+    """Of signals that come together, either may be taken first."""
     names = runner.take(1)
     runner.faults({"on": "changeos", "do": "hang-after", "seconds": SILENCE_MAX_S})
     began = runner.begin("apply", runner.write_plan(names), "--yes")
     until_taken(runner, began, names[0])
+    if hangup_first:
+        began.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
         began.process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
