@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -101,7 +100,8 @@ def test_a_hangup_beside_another_signal_does_not_end_the_wait(runner: SharedClou
     until_taken(runner, began, names[0])
     if hangup_first:
         began.process.send_signal(signal.SIGHUP)
-        time.sleep(0.5)
+        with pytest.raises(subprocess.TimeoutExpired):
+            began.process.wait(0.5)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
         began.process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
