@@ -24,7 +24,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_named() -> None:
-    engine = engine_for(locate(context.get_x_argument(as_dictionary=True)["db"]), Role.WRITER, [])
+    engine = engine_for(locate(context.get_x_argument(as_dictionary=True)["db"]), Role.WRITER, stops=[])
     async with engine.begin() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

@@ -92,7 +92,7 @@ class _Departure:
     signal: Signals | None = None
     """The first signal that asked fleetos to leave; SIGHUP only if no other did."""
     words: str = ""
-    """The signals, by name."""
+    """The signals that count, by name."""
     at_once: bool = False
     """True after the second SIGINT or SIGTERM."""
     error: FleetosError | None = None
@@ -310,10 +310,10 @@ def _leave_signals() -> list[Signals]:
 
 
 async def _handle_signals(engine: Engine, listeners: _Listeners, departure: _Departure) -> None:
-    """Let the requests on the wire end after the first signal, and leave at once after the second.
+    """Let the requests on the wire end after a signal, and leave at once after the second SIGINT or SIGTERM.
 
-    A terminal that closes sends SIGHUP more than once, and systemd sends it right behind SIGTERM (systemd.kill,
-    SendSIGHUP); of signals that come together either may be taken first. So SIGHUP is never one of the two.
+    SIGHUP counts as neither of the two, whenever it comes: a terminal that closes sends it more than once, systemd
+    sends it right behind SIGTERM (systemd.kill, SendSIGHUP), and of signals that come together any may be taken first.
     """
     with anyio.open_signal_receiver(*_leave_signals()) as signals:
         async for signal in signals:

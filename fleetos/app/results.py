@@ -22,7 +22,7 @@ class DriveResult:
     signal: Signals | None = None
     """First signal that asked to leave."""
     at_once: bool = False
-    """True after a second signal, which leaves at once."""
+    """True after a second SIGINT or SIGTERM, which leaves at once."""
     trouble: Reason | None = None
     """Reason for which the engine left a run that is neither paused nor ended."""
 

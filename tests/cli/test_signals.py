@@ -93,7 +93,7 @@ def test_ctrl_c_before_the_run_leaves_none_behind(runner: SharedCloudRunner) -> 
 
 @pytest.mark.parametrize("hangup_first", [False, True], ids=["behind", "before"])
 def test_a_hangup_beside_another_signal_does_not_end_the_wait(runner: SharedCloudRunner, hangup_first: bool) -> None:
-    """Of signals that come together, either may be taken first."""
+    """Of signals that come together, any may be taken first."""
     names = runner.take(1)
     runner.faults({"on": "changeos", "do": "hang-after", "seconds": SILENCE_MAX_S})
     began = runner.begin("apply", runner.write_plan(names), "--yes")
