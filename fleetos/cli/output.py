@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import signal
 import sys
 import traceback
@@ -83,6 +84,8 @@ def print_line(document: Any) -> None:
     sys.stdout.flush()
 
 
+# Longest time until a Ctrl-C at a question is heard.
+CTRL_C_HEARD_S = 0.2
 # Commands that may leave a run behind.
 _BEGIN = frozenset({"apply", "resume", "retry"})
 
@@ -145,6 +148,9 @@ def ask(question: str) -> str:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         put_question(question, sys.stderr)
+        # A Ctrl-C that comes just before a read begins is heard only when that read ends. So none begins in vain.
+        while not select.select([sys.stdin], [], [], CTRL_C_HEARD_S)[0]:
+            pass
         answer = sys.stdin.readline()
         if not answer.endswith("\n"):
             # Otherwise the next output would continue the line of the question.

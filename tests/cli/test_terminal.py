@@ -1,20 +1,24 @@
 """On a real terminal: somebody is asked, colour is used unless refused, and no line is wider than the window."""
 
 import fcntl
+import io
 import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from fleetos.cli.output import ask
 from tests.cli.runner import SILENCE_MAX_S, SharedCloudRunner
 from tests.support.commands import command, environment
 from tests.support.fork_server import ForkedProcess
@@ -172,6 +176,29 @@ def test_no_drawn_line_is_wider_than_the_window(runner: SharedCloudRunner, colum
     # The summary stays behind, broken between words.
     rest = ESCAPES.sub("", shown.seen.partition("\x1b[?25h")[2])
     assert "done after" in rest
+
+
+def test_no_read_of_an_answer_begins_before_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ctrl-C that comes just before a read begins would be heard only when that read ends."""
+    keyboard, end = os.openpty()
+    press = threading.Timer(0.0, os.kill, (os.getpid(), signal.SIGINT))
+
+    class Keyboard(io.StringIO):
+        def fileno(self) -> int:
+            if press.ident is None:
+                press.start()
+            return end
+
+        def readline(self, size: int = -1, /) -> str:
+            raise AssertionError("a read began in vain")
+
+    monkeypatch.setattr("sys.stdin", Keyboard())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask("Sure? [y/N] ")
+    finally:
+        os.close(keyboard)
+        os.close(end)
 
 
 @pytest.mark.slow
